@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/gowsgi/gowsgi/gateway"
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+// appFlags say which apps to load, and with which Python.
+type appFlags struct {
+	App string `arg:"" optional:"" help:"The app: module:callable (callable is application or app where left out), module:factory(), or the path of a .wsgi or .py file."`
+
+	Mount     []mount    `placeholder:"PREFIX=APP" help:"Serve another app under a URL prefix, which becomes its SCRIPT_NAME. Can be repeated; APP then takes all other paths, and can be left out."`
+	Chdir     string     `placeholder:"FOLDER" help:"Go to this folder first: it is first on sys.path, and other relative paths start there. Default: the current one."`
+	Python    string     `placeholder:"PATH" help:"The Python to load: an executable, a virtualenv's folder, or 'bundled' (in a bundled build). Default: $VIRTUAL_ENV, $CONDA_PREFIX, .venv or venv beside the app, python3 on PATH, the bundled one."`
+	PythonArg pythonArgs `placeholder:"OPTION" help:"An option for Python: '-X dev', '-W error', -O, -OO, -B, -u or -E. Can be repeated."`
+}
+
+// enter checks the flags and goes to the app's folder.
+func (f *appFlags) enter() ([]mount, error) {
+	mounts, err := allMounts(f.App, f.Mount)
+	if err != nil {
+		return nil, err
+	}
+	if f.Chdir == "" {
+		return mounts, nil
+	}
+	if err := os.Chdir(f.Chdir); err != nil {
+		return nil, usageError("--chdir: %w", err)
+	}
+	return mounts, nil
+}
+
+// open finds and starts Python. The options' Python, Args and Dir are filled in.
+func (f *appFlags) open(mounts []mount, o pyhost.Options) (*pyhost.Host, pyhost.Python, error) {
+	p, err := discover(f.Python, mounts)
+	if err != nil {
+		return nil, p, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, p, fmt.Errorf("the current folder: %w", err)
+	}
+	o.Python, o.Args, o.Dir = p, f.PythonArg, dir
+	host, err := pyhost.Open(o)
+	if err != nil {
+		return nil, p, &codeError{exitPython, err}
+	}
+	return host, p, nil
+}
+
+// loadApps imports the apps.
+func loadApps(host *pyhost.Host, mounts []mount) ([]gateway.Mount, error) {
+	var loaded []gateway.Mount
+	for _, m := range mounts {
+		app, err := host.Load(m.app)
+		if err != nil {
+			return nil, &codeError{exitApp, err}
+		}
+		loaded = append(loaded, gateway.Mount{Prefix: m.prefix, App: app})
+	}
+	return loaded, nil
+}

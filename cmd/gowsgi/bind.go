@@ -1,0 +1,149 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// bind is an address to listen on: host:port, :port, [::1]:port, unix:PATH, or fd:N for a socket that listens already.
+type bind struct{ network, address string }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *bind) UnmarshalText(text []byte) error {
+	s := string(text)
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if path == "" {
+			return fmt.Errorf("%q names no path", s)
+		}
+		*b = bind{"unix", path}
+		return nil
+	}
+	if number, ok := strings.CutPrefix(s, "fd:"); ok {
+		if _, err := strconv.ParseUint(number, 10, 31); err != nil {
+			return fmt.Errorf("%q: %q is not the number of a descriptor", s, number)
+		}
+		*b = bind{"fd", number}
+		return nil
+	}
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port, [IPv6 address]:port, :port, unix:PATH or fd:N", s)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q: %q is not a port", s, port)
+	}
+	*b = bind{"tcp", s}
+	return nil
+}
+
+func (b bind) String() string {
+	if b.network == "tcp" {
+		return b.address
+	}
+	return b.network + ":" + b.address
+}
+
+// listen binds the address.
+func (b bind) listen() (net.Listener, error) {
+	var ln net.Listener
+	var err error
+	switch b.network {
+	case "fd":
+		ln, err = listenFD(b.address)
+	case "unix":
+		if err = removeStale(b.address); err == nil {
+			ln, err = net.Listen("unix", b.address)
+		}
+	default:
+		ln, err = net.Listen("tcp", b.address)
+	}
+	switch {
+	case err == nil:
+		return ln, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("can't listen on %s: another process listens there; stop it or choose another address with --bind", b)
+	case errors.Is(err, syscall.EACCES) && b.network == "tcp":
+		return nil, fmt.Errorf("can't listen on %s: ports below 1024 need root or CAP_NET_BIND_SERVICE", b)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return nil, fmt.Errorf("can't listen on %s: %w", b, err)
+}
+
+// removeStale removes the socket that a server left which did not end by itself: nobody listens on it.
+func removeStale(path string) error {
+	st, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if st.Mode().Type() != fs.ModeSocket {
+		return errors.New("there is a file of that name, and it is no socket")
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+		return syscall.EADDRINUSE
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return os.Remove(path)
+	}
+	return fmt.Errorf("whether a server listens there can't be told: %w", err)
+}
+
+// listenFD takes over a listening socket that was inherited.
+func listenFD(number string) (net.Listener, error) {
+	fd, err := strconv.Atoi(number)
+	if err != nil {
+		return nil, err
+	}
+	listening, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN)
+	switch {
+	case errors.Is(err, syscall.EBADF):
+		return nil, errors.New("the descriptor is not open")
+	case err != nil || listening == 0:
+		return nil, errors.New("the descriptor is not a listening socket")
+	}
+	f := os.NewFile(uintptr(fd), "fd:"+number)
+	defer f.Close() // FileListener works on a copy, which is not inherited further.
+	return net.FileListener(f)
+}
+
+// listenAll binds all addresses, or none.
+func listenAll(binds []bind) ([]net.Listener, error) {
+	var all []net.Listener
+	for _, b := range binds {
+		ln, err := b.listen()
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, ln)
+	}
+	return all, nil
+}
+
+func closeAll(all []net.Listener) {
+	for _, ln := range all {
+		ln.Close()
+	}
+}
+
+// listenerURL is where a listener can be reached: http://host:port or unix:PATH.
+func listenerURL(ln net.Listener) string {
+	if ln.Addr().Network() == "unix" {
+		return "unix:" + ln.Addr().String()
+	}
+	return "http://" + ln.Addr().String()
+}

@@ -1,0 +1,15 @@
+// Command gowsgi serves Python WSGI apps (PEP 3333) over HTTP, with CPython in the same process.
+//
+//	gowsgi serve mysite.wsgi
+//	gowsgi serve --mount /api=api:app mysite.wsgi
+//	gowsgi check mysite.wsgi
+//
+// gowsgi --help lists the commands, gowsgi serve --help its flags. Exit codes: 0 fine, 1 any failure that is not below, 2 a wrong command
+// line, 3 Python can't be loaded, 4 the app can't be loaded; or the code with which the app asked to exit.
+package main
+
+import "os"
+
+func main() {
+	os.Exit(run(takeArgs(), os.Stdout, os.Stderr))
+}

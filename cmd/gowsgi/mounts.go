@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// mount is an app and the URL prefix that it answers under, "" for all.
+type mount struct{ prefix, app string }
+
+// UnmarshalText implements encoding.TextUnmarshaler: PREFIX=APP.
+func (m *mount) UnmarshalText(text []byte) error {
+	prefix, app, ok := strings.Cut(string(text), "=")
+	switch {
+	case !ok || app == "":
+		return fmt.Errorf("%q is not PREFIX=APP, such as /api=api:app", text)
+	case !strings.HasPrefix(prefix, "/"):
+		return fmt.Errorf("the prefix of %q does not start with a slash", text)
+	case strings.Contains(prefix, "//") || strings.ContainsAny(prefix, "?#"):
+		return fmt.Errorf("the prefix of %q is not a URL path", text)
+	}
+	*m = mount{strings.TrimSuffix(prefix, "/"), app}
+	return nil
+}
+
+func (m mount) String() string {
+	if m.prefix == "" {
+		return m.app
+	}
+	return m.prefix + "=" + m.app
+}
+
+// allMounts are the mounts and, where app is given, app under every other path. None where neither is given.
+func allMounts(app string, mounts []mount) ([]mount, error) {
+	var all []mount
+	if app != "" {
+		all = append(all, mount{"", app})
+	}
+	all = append(all, mounts...)
+	seen := map[string]bool{}
+	for _, m := range all {
+		if seen[m.prefix] {
+			return nil, usageError("two apps are mounted at %s/", m.prefix)
+		}
+		seen[m.prefix] = true
+	}
+	return all, nil
+}

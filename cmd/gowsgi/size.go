@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// size is a number of bytes, written with k, m or g for 1024, 1024^2, 1024^3.
+type size int64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *size) UnmarshalText(text []byte) error {
+	digits, unit := strings.ToLower(string(text)), int64(1)
+	for i, suffix := range []string{"k", "m", "g"} {
+		if rest, ok := strings.CutSuffix(digits, suffix); ok {
+			digits, unit = rest, 1<<(10*(i+1))
+			break
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || int64(n) > math.MaxInt64/unit {
+		return fmt.Errorf("%q is not a size such as 4096, 64k, 16m or 1g", text)
+	}
+	*s = size(int64(n) * unit)
+	return nil
+}

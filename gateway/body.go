@@ -1,0 +1,177 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+)
+
+const (
+	maxBodyWaiting = 256 << 10 // bytes of a streamed body that wait for the app; more are not read meanwhile
+	maxBodyMemory  = 1 << 20   // bytes of a body that are held in memory before it is spooled
+	maxDrain       = 256 << 10 // bytes of an unread body that are dropped to keep the connection
+	drainTimeout   = 2 * time.Second
+	lingerTimeout  = 2 * time.Second
+	bodyWindow     = 64 << 10 // bytes read at once of a long body
+)
+
+// Why a body could not be read to its end.
+var (
+	errBodyTooLarge = errors.New("gateway: request body over the limit")
+	errBodyTimeout  = errors.New("gateway: the client sent nothing of its body for too long")
+	errResponseOver = errors.New("gateway: the response ended before the request's body")
+)
+
+// statusOf is the answer to a body that could not be read; 0: the client is gone.
+func statusOf(err error) int {
+	switch err {
+	case errChunk:
+		return 400
+	case errBodyTooLarge:
+		return 413
+	case errBodyTimeout:
+		return 408
+	case errSpool:
+		return 500
+	}
+	return 0
+}
+
+// detachHead moves what was read behind the header section to a buffer of its own, so that the parsed request stays where it is while the
+// body is read. It returns the old one, which the caller gives back.
+func (c *conn) detachHead(d *bodyDecoder) (head *buffer) {
+	head, rest := c.in, c.in.b[c.r:c.w]
+	n := len(rest)
+	if d.chunked || d.left > bodyWindow/2 {
+		n = max(n, bodyWindow)
+	}
+	c.in = getBuffer(n)
+	c.r, c.w = 0, copy(c.in.b, rest)
+	return head
+}
+
+// readBody reads the body to its end and gives its pieces to take, which does not keep them. timeout is how long the client may be silent;
+// with total it is how long the whole may take.
+func (c *conn) readBody(d *bodyDecoder, timeout time.Duration, total bool, take func(p []byte) error) error {
+	defer c.deadline.Store(0)
+	c.armBodyTimer(timeout)
+	for {
+		for c.r < c.w && !d.done {
+			p, n, err := d.decode(c.in.b[c.r:c.w])
+			c.r += n
+			if err != nil {
+				return err
+			}
+			if len(p) == 0 {
+				continue
+			}
+			if err := take(p); err != nil {
+				return err
+			}
+		}
+		if d.done {
+			return nil
+		}
+		if !total {
+			c.armBodyTimer(timeout)
+		}
+		_, err := c.fill()
+		if err != nil && err != errWoken {
+			return err
+		}
+		if c.deadline.Load() == expired {
+			return errBodyTimeout
+		}
+		if err == errWoken && c.streaming && c.isOver() {
+			return errResponseOver
+		}
+	}
+}
+
+// armBodyTimer gives the client time for the next piece of its body, without limit while it may wait for 100 Continue.
+func (c *conn) armBodyTimer(timeout time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.awaitsContinue {
+		timeout = 0
+	}
+	c.setDeadline(timeout)
+}
+
+func (c *conn) isOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.busy
+}
+
+// appWantsBody passes on that the app waits for more of its body.
+func (c *conn) appWantsBody() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wantsBody = true
+	if c.awaitsContinue {
+		c.awaitsContinue = false
+		c.setDeadline(c.s.BodyTimeout)
+	}
+	c.cond.Broadcast()
+}
+
+// collectBody reads the whole body into sp.
+func (c *conn) collectBody(sp *spool, d *bodyDecoder) error {
+	if d.left <= maxBodyMemory {
+		sp.expect(int(d.left))
+	}
+	return c.readBody(d, c.s.BodyTimeout, false, sp.write)
+}
+
+// streamBody reads the body and gives it to the app as it comes, never more than maxBodyWaiting ahead of it.
+func (c *conn) streamBody(k *call, d *bodyDecoder) error {
+	limit, total := c.s.MaxBodySize, int64(0)
+	c.streaming = true
+	defer func() { c.streaming = false }()
+	err := c.readBody(d, c.s.BodyTimeout, false, func(p []byte) error {
+		if total += int64(len(p)); limit > 0 && total > limit {
+			return errBodyTooLarge
+		}
+		c.mu.Lock()
+		c.wantsBody = false
+		c.mu.Unlock()
+		waiting, over := k.push(c, p)
+		if d.done {
+			c.bodyLeft.Store(0)
+		} else {
+			c.bodyLeft.Store(max(d.left, 1))
+		}
+		if over || waiting >= maxBodyWaiting && !d.done && !c.pause() {
+			return errResponseOver
+		}
+		return nil
+	})
+	if err == nil {
+		c.bodyLeft.Store(0)
+		k.endBody(c, nil)
+	}
+	return err
+}
+
+// pause waits until the app wants more of its body. False: the response is over, or the connection is being cut.
+func (c *conn) pause() bool {
+	c.deadline.Store(0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.busy && !c.wantsBody && !c.cut {
+		c.cond.Wait()
+	}
+	return c.busy && !c.cut
+}
+
+// drainBody drops the rest of a body that the app did not read. False: it is too long, too slow or broken, and the connection must end.
+func (c *conn) drainBody(d *bodyDecoder) bool {
+	dropped := 0
+	err := c.readBody(d, drainTimeout, true, func(p []byte) error {
+		if dropped += len(p); dropped > maxDrain {
+			return errBodyTooLarge
+		}
+		return nil
+	})
+	return err == nil
+}

@@ -1,0 +1,348 @@
+package gateway
+
+import (
+	"os"
+	"sync"
+
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+// App is what runs the requests: *pyhost.Host, or a fake in tests.
+type App interface {
+	NewExchange() pyhost.Exchange
+}
+
+// call is one request in the app's hands, and its response. The connection may be rid of it before the app is: it ends for the connection
+// when the response is written (or the client is gone), and for good when the exchange reports Done.
+type call struct {
+	mu sync.Mutex // guards what follows; c.mu is taken inside it, never the other way round
+
+	s   *Server
+	c   *conn           // nil once the connection has nothing to do with it any more
+	x   pyhost.Exchange // nil once it is, or is about to be, released
+	out pyhost.Output
+
+	req       pyhost.Request
+	rec, path []byte   // memory for the environ record and the decoded path
+	file      *os.File // the spooled body, open until Release
+
+	head, http10, keepAlive bool
+	where                   [120]byte // "GET /path" for the log
+	whereLen                int
+
+	continueOwed bool // the client waits for 100 Continue
+	begun        bool // the response has begun: nobody else may answer
+	over         bool // the response has ended; what the app still gives is dropped
+	writing      bool // the goroutine of respwriter.go has it, and alone calls Take, Sent and Release
+	gone         bool // the client left while it was writing
+	done         bool // the app has left the request
+	w            responseWriter
+	news         chan struct{} // ExchangeReady while writing; holds one
+}
+
+var callPool = sync.Pool{New: func() any { return &call{news: make(chan struct{}, 1)} }}
+
+func newCall(c *conn, q *request) *call {
+	k := callPool.Get().(*call)
+	k.s, k.c = c.s, c
+	k.head, k.http10, k.keepAlive = q.head, q.http10, q.keepAlive
+	n := copy(k.where[:], q.method)
+	n += copy(k.where[n:], " ")
+	k.whereLen = n + copy(k.where[n:], q.raw)
+	return k
+}
+
+// name is the request for the log.
+func (k *call) name() string { return string(k.where[:k.whereLen]) }
+
+// recycle gives the call back. The exchange is released, or was never submitted.
+func (k *call) recycle() {
+	if k.file != nil {
+		_ = k.file.Close()
+	}
+	select {
+	case <-k.news:
+	default:
+	}
+	if cap(k.rec) > 64<<10 {
+		k.rec = nil
+	}
+	clear(k.out.Chunks[:cap(k.out.Chunks)])
+	if cap(k.out.Chunks) > 64 {
+		k.out.Chunks = nil
+	}
+	rec, path, chunks, news := k.rec[:0], k.path[:0], k.out.Chunks[:0], k.news
+	k.mu.Lock()
+	k.reset(rec, path, chunks, news)
+	k.mu.Unlock()
+	callPool.Put(k)
+}
+
+func (k *call) reset(rec, path []byte, chunks []pyhost.Chunk, news chan struct{}) {
+	k.s, k.c, k.x, k.file = nil, nil, nil, nil
+	k.out = pyhost.Output{Chunks: chunks}
+	k.req = pyhost.Request{}
+	k.rec, k.path, k.news = rec, path, news
+	k.continueOwed, k.begun, k.over, k.writing, k.gone, k.done = false, false, false, false, false, false
+	k.w = responseWriter{}
+}
+
+// submit hands the request to the app. From then on events may come.
+func (k *call) submit() error {
+	// The lock keeps an event that comes late for an earlier use of the exchange from taking before it is submitted.
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.x = k.s.App.NewExchange()
+	if err := k.x.Submit(&k.req, k); err != nil {
+		k.x.Release()
+		k.x = nil
+		return err
+	}
+	k.s.calls.Add(1)
+	return nil
+}
+
+// ExchangeReady implements [pyhost.Sink]. On the host's event goroutine; it never waits for a client.
+func (k *call) ExchangeReady(x pyhost.Exchange) {
+	k.mu.Lock()
+	if k.x != x { // late, for an earlier use
+		k.mu.Unlock()
+		return
+	}
+	if k.writing {
+		k.mu.Unlock()
+		k.signal()
+		return
+	}
+	x = k.released(k.protectedStep())
+	k.mu.Unlock()
+	k.release(x)
+}
+
+// signal tells the writer that there is news.
+func (k *call) signal() {
+	select {
+	case k.news <- struct{}{}:
+	default:
+	}
+}
+
+// released takes the exchange out of the call where it is finished, so that exactly one goroutine releases it. k.mu is held.
+func (k *call) released(finished bool) (x pyhost.Exchange) {
+	if finished {
+		x, k.x = k.x, nil
+	}
+	return x
+}
+
+// release gives back the exchange and the call, where released returned one: the app is done, and so is the connection.
+func (k *call) release(x pyhost.Exchange) {
+	if x == nil {
+		return
+	}
+	s := k.s
+	x.Release()
+	k.recycle()
+	s.calls.Add(-1)
+}
+
+// protectedStep is step; a panic in it costs the connection, not the process.
+func (k *call) protectedStep() (finished bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			k.s.logPanic(k.name(), r)
+			k.end(endCut)
+			k.x.Cancel()
+			finished = k.done
+		}
+	}()
+	return k.step()
+}
+
+// step takes what is new and acts on it. k.mu is held and nobody writes. True: the call is to be released.
+func (k *call) step() bool {
+	k.take()
+	if !k.over {
+		k.respond()
+	}
+	if k.writing {
+		return false
+	}
+	if n := len(k.out.Chunks); k.over && n > 0 {
+		k.x.Sent(n)
+		k.out.Chunks = k.out.Chunks[:0]
+	}
+	return k.over && k.done
+}
+
+func (k *call) take() {
+	k.out.Chunks = k.out.Chunks[:0]
+	k.x.Take(&k.out)
+	k.done = k.done || k.out.Done
+	if k.out.Done && !k.out.Complete {
+		k.out.Failed = true
+	}
+	if k.out.Complete {
+		k.out.Failed = false // close() may raise afterwards: the client has the whole body
+	}
+}
+
+// end detaches the connection from the call and tells it how the response ended. k.mu is held.
+func (k *call) end(how ending) {
+	c := k.c
+	k.begun, k.over, k.c = true, true, nil
+	if c != nil {
+		c.responseOver(how)
+	}
+}
+
+// clientGone cancels the request of a client that left. On the connection's goroutine, which then waits until c is not busy.
+func (k *call) clientGone(c *conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.c != c {
+		return // the response is over already
+	}
+	k.x.Cancel()
+	if k.writing {
+		k.gone = true
+		c.shutdown()
+		k.signal()
+		return
+	}
+	k.end(endCut)
+}
+
+// takeOver takes the response away from the app where it has not begun, so that the connection can refuse the request, and makes the
+// app's reads of the body fail. On the connection's goroutine.
+func (k *call) takeOver(c *conn, why error) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.c != c {
+		return false
+	}
+	k.x.EndBody(why)
+	if k.begun {
+		return false
+	}
+	k.x.Cancel()
+	k.end(endByReader)
+	return true
+}
+
+// push gives a piece of the body to the app. over: the response has ended, nobody reads it.
+func (k *call) push(c *conn, p []byte) (waiting int64, over bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.c != c || k.done {
+		return 0, true
+	}
+	waiting, err := k.x.PushBody(p)
+	if err != nil {
+		k.x.EndBody(err)
+		return 0, true
+	}
+	return waiting, false
+}
+
+func (k *call) endBody(c *conn, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.c == c && !k.done {
+		k.x.EndBody(err)
+	}
+}
+
+var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+// wantBody passes on that the app waits for its body. The first time it sends 100 Continue, if that is owed and the response has not
+// begun (RFC 9110 section 10.1.1). k.mu is held, or the caller is the writer.
+func (k *call) wantBody() {
+	if k.continueOwed && !k.begun {
+		k.continueOwed = false
+		if n, err := k.c.tryWrite(continueLine); err != nil || n < len(continueLine) {
+			k.x.Cancel()
+			k.end(endCut)
+			return
+		}
+	}
+	k.c.appWantsBody()
+}
+
+// respond begins the response as soon as it is known, and ends it at once where it is small and whole. k.mu is held.
+func (k *call) respond() {
+	o := &k.out
+	if o.WantBody {
+		if k.wantBody(); k.over {
+			return
+		}
+	}
+	if !o.Committed {
+		if o.Failed || o.Complete {
+			k.answerPlain(500)
+		}
+		return
+	}
+	k.begun = true
+	var h responseHead
+	if err := h.check(o.Status, o.Headers); err != nil {
+		k.s.log().Error(err.Error(), "request", k.name())
+		k.x.Cancel()
+		k.answerPlain(500)
+		return
+	}
+	total, small := int64(0), o.Complete
+	for i := range o.Chunks {
+		total += chunkSizeOf(&o.Chunks[i])
+		small = small && o.Chunks[i].Data != nil
+	}
+	f, length := h.frame(k.head, k.http10, o.Complete, total)
+	keep := k.keepAlive && f != untilClose && k.c.mayKeepAlive(k)
+	small = small && total <= maxSmall && (f == noBody || f == byLength && length == total)
+	n := len(o.Status) + len(o.Headers) + 256
+	if small {
+		n += int(total)
+	}
+	p := getBuffer(n)
+	b := h.append(p.b[:0], o.Status, o.Headers, f, length, k.http10, keep)
+	if !small {
+		k.startWriter(p, b, f, length, keep)
+		return
+	}
+	if f != noBody {
+		for i := range o.Chunks {
+			b = append(b, o.Chunks[i].Data...)
+		}
+	}
+	k.x.Sent(len(o.Chunks))
+	o.Chunks = o.Chunks[:0]
+	k.writeWhole(p, b, keep)
+}
+
+// maxSmall is the longest body in bytes that is copied behind its head and written at once, on the event goroutine.
+const maxSmall = 64 << 10
+
+// writeWhole writes a whole response and ends it, by the writer where the client does not take it at once. p is the memory of b.
+func (k *call) writeWhole(p *buffer, b []byte, keep bool) {
+	n, err := k.c.tryWrite(b)
+	switch {
+	case err != nil:
+		p.put()
+		k.x.Cancel()
+		k.end(endCut)
+	case n < len(b):
+		k.out.Complete, k.out.Failed = true, false // for the writer: nothing follows b
+		k.startWriter(p, b[n:], noBody, 0, keep)
+	default:
+		p.put()
+		k.end(endOf(keep))
+	}
+}
+
+// answerPlain answers instead of the app.
+func (k *call) answerPlain(code int) {
+	k.begun = true
+	keep := k.keepAlive && k.c.mayKeepAlive(k)
+	p := getBuffer(512)
+	k.writeWhole(p, appendPlain(p.b[:0], code, k.head, k.http10, keep), keep)
+}

@@ -1,0 +1,418 @@
+package gateway
+
+import (
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// ending is how a response ends for its connection.
+type ending uint8
+
+const (
+	endKeep     ending = iota // the next request may come
+	endClose                  // the client is told that nothing more comes
+	endCut                    // closed at once
+	endReset                  // closed at once, by a reset where there is one
+	endByReader               // the connection's goroutine answers itself
+)
+
+func endOf(keep bool) ending {
+	if keep {
+		return endKeep
+	}
+	return endClose
+}
+
+// conn is one connection. Its goroutine reads, parses and submits, and reads on while the app works; see the package's documentation.
+type conn struct {
+	rawConn
+	s     *Server
+	ends  endpoints
+	fixed []byte // the environ pairs that all requests of the connection share
+
+	// When the goroutine's wait, or the writer's, is over, in the clock of sweep.go. 0: it may wait for ever; expired: it waited too long.
+	deadline, writeDeadline atomic.Int64
+
+	bodyLeft  atomic.Int64 // bytes of the request's body that did not come yet; at least 1 where that is not known
+	streaming bool         // the goroutine gives the body to the app as it comes
+
+	mu         sync.Mutex // guards what follows
+	cond       sync.Cond  // something of it changed
+	busy       bool       // a response is owed
+	how        ending     // of the last response
+	wakeReader bool       // the goroutine wants to be woken when the response is over
+	wantsBody  bool       // the app waits for more of its body
+	cut        bool       // the connection is being cut
+	closed     bool
+	// The client may wait for 100 Continue before it sends its body.
+	awaitsContinue bool
+}
+
+// serve is the connection's goroutine.
+func (c *conn) serve() {
+	defer func() {
+		if r := recover(); r != nil {
+			c.s.logPanic("connection from "+c.nc.RemoteAddr().String(), r)
+			c.panicked()
+		}
+		c.close()
+		c.in.put()
+		c.in = nil
+		c.s.forget(c)
+	}()
+	for c.serveOne() {
+	}
+}
+
+// panicked answers 500 where no response has begun.
+func (c *conn) panicked() {
+	c.mu.Lock()
+	busy := c.busy
+	c.mu.Unlock()
+	if !busy {
+		_, _ = c.tryWrite(appendPlain(nil, 500, false, false, false))
+		c.closeWrite()
+	}
+}
+
+// serveOne serves one request. False: the connection has ended.
+func (c *conn) serveOne() bool {
+	n, ok := c.readHead()
+	if !ok {
+		return false
+	}
+	q := requestPool.Get().(*request)
+	defer requestPool.Put(q)
+	status := q.parse(c.in.b[c.r : c.r+n])
+	c.r += n
+	if status != 0 {
+		return c.refuse(status, q)
+	}
+	return c.serveRequest(q)
+}
+
+var requestPool = sync.Pool{New: func() any { return new(request) }}
+
+// readHead waits for a whole header section, which is then at the front of the read buffer.
+func (c *conn) readHead() (n int, ok bool) {
+	var scan headScanner
+	for {
+		if c.r < c.w {
+			n, status := scan.scan(c.in.b[c.r:c.w])
+			if status != 0 {
+				return 0, c.refuse(status, nil)
+			}
+			if n > 0 {
+				c.deadline.Store(0)
+				return n, true
+			}
+			if scan.pos > 0 && c.deadline.Load() == 0 {
+				c.setDeadline(c.s.HeaderTimeout)
+			}
+		}
+		idle := c.r == c.w
+		if idle && c.s.draining.Load() {
+			if !c.readNow() {
+				return 0, false
+			}
+			continue
+		}
+		_, err := c.fill()
+		if err != nil && err != errWoken {
+			return 0, false
+		}
+		if c.deadline.Load() == expired {
+			if idle && c.r == c.w {
+				return 0, false
+			}
+			return 0, c.refuse(408, nil)
+		}
+		if idle && c.r < c.w {
+			c.setDeadline(c.s.HeaderTimeout)
+		}
+	}
+}
+
+// readNow reads what is there already, without waiting.
+func (c *conn) readNow() bool {
+	n := 0
+	c.fd(func(fd uintptr) {
+		c.room(1)
+		n, _ = ignoreEINTR(func() (int, error) { return syscall.Read(int(fd), c.in.b[c.w:]) })
+	})
+	if n > 0 {
+		c.w += n
+	}
+	return n > 0
+}
+
+// serveRequest takes a request that was parsed to its end.
+func (c *conn) serveRequest(q *request) bool {
+	s := c.s
+	if s.MaxBodySize > 0 && q.contentLength > s.MaxBodySize {
+		return c.refuse(413, q)
+	}
+	k := newCall(c, q)
+	k.path = unescape(k.path, q.target.path)
+	mount := findMount(s.mounts, k.path)
+	if mount == nil {
+		k.recycle()
+		return c.notFound(q)
+	}
+	d := newBodyDecoder(q)
+	streaming, ok := c.submit(k, q, &d, mount)
+	if !ok {
+		return false
+	}
+	var err error
+	if streaming {
+		err = c.streamBody(k, &d)
+	}
+	status := statusOf(err)
+	if status != 0 && k.takeOver(c, err) {
+		return c.refuse(status, q)
+	}
+	if !c.await(k) {
+		return false
+	}
+	if status != 0 {
+		c.linger()
+		return false
+	}
+	return c.next(&d)
+}
+
+// submit gives the request to the app: with its whole body, or as a stream. Not ok: the request was refused, or the client left.
+func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (streaming, ok bool) {
+	s := c.s
+	here := c.w - c.r
+	switch {
+	case d.done:
+	case !d.chunked && d.left <= int64(here):
+		k.req.ContentLength = d.left
+		k.req.Body, _, _ = d.decode(c.in.b[c.r:c.w])
+		c.r += len(k.req.Body)
+	case s.StreamInput || q.expect:
+		k.req.ContentLength = q.contentLength
+		k.req.Stream = true
+		k.continueOwed = q.expect && here == 0
+	default:
+		head := c.detachHead(d)
+		defer head.put()
+		sp := spool{dir: s.SpoolDir, limit: s.MaxBodySize}
+		defer sp.release()
+		if err := c.collectBody(&sp, d); err != nil {
+			if sp.err != nil {
+				s.log().Error(sp.err.Error(), "request", k.name())
+			}
+			k.recycle()
+			status := statusOf(err)
+			return false, status != 0 && c.refuse(status, q)
+		}
+		k.req.ContentLength, k.req.Body = sp.size, sp.body()
+		if sp.file != nil {
+			k.req.BodyFile = int(sp.file.Fd())
+			k.file, sp.file = sp.file, nil
+		}
+	}
+	k.req.App = mount.App
+	k.rec = appendEnviron(k.rec, q, k.path, mount, c.fixed, &c.ends, k.req.ContentLength)
+	k.req.Environ = k.rec
+	streaming = k.req.Stream
+	left := d.left
+	if !d.done {
+		left = max(left, 1)
+	}
+	c.bodyLeft.Store(left)
+	c.mu.Lock()
+	c.busy, c.how, c.wantsBody = true, endKeep, false
+	c.wakeReader, c.awaitsContinue = streaming, k.continueOwed
+	c.mu.Unlock()
+	// All that the call needs was copied. From here on it may end at any time, and be used for another request.
+	if err := k.submit(); err != nil {
+		s.log().Error("gateway: a request could not be given to the app", "request", k.name(), "error", err)
+		c.mu.Lock()
+		c.busy = false
+		c.mu.Unlock()
+		k.recycle()
+		return false, c.refuse(503, q)
+	}
+	return streaming, true
+}
+
+// await waits for the end of the response. Meanwhile it reads: the client's end or reset shows that it is gone, and pipelined requests are
+// taken in, up to a limit. False: the connection has ended.
+func (c *conn) await(k *call) bool {
+	for {
+		c.mu.Lock()
+		if c.w-c.r >= maxReadAhead {
+			for c.busy && !c.cut {
+				c.cond.Wait()
+			}
+		}
+		busy, cut := c.busy, c.cut
+		c.wakeReader = c.r < c.w
+		c.mu.Unlock()
+		if !busy {
+			return c.afterResponse()
+		}
+		if !cut {
+			if _, err := c.fill(); err == nil || err == errWoken {
+				continue
+			}
+		}
+		k.clientGone(c)
+		c.mu.Lock()
+		for c.busy {
+			c.cond.Wait()
+		}
+		c.mu.Unlock()
+		return c.afterResponse()
+	}
+}
+
+// maxReadAhead is how many bytes of pipelined requests are read while a response is owed.
+const maxReadAhead = 16 << 10
+
+// afterResponse goes on as the response ended. True: with the next request.
+func (c *conn) afterResponse() bool {
+	c.mu.Lock()
+	how := c.how
+	c.mu.Unlock()
+	if how == endClose {
+		c.linger()
+	}
+	return how == endKeep
+}
+
+// next makes the connection ready for its next request: the rest of the body that the app did not read is dropped, never parsed.
+func (c *conn) next(d *bodyDecoder) bool {
+	if d.done {
+		return true
+	}
+	if !c.drainBody(d) {
+		c.linger()
+		return false
+	}
+	c.setDeadline(c.s.IdleTimeout)
+	return true
+}
+
+// responseOver ends the response that is owed. Any goroutine; k.mu of the call is held.
+func (c *conn) responseOver(how ending) {
+	c.mu.Lock()
+	if how == endKeep && c.s.draining.Load() {
+		how = endClose
+	}
+	c.how = how
+	c.busy = false
+	wake := c.wakeReader
+	switch how {
+	case endKeep:
+		c.setDeadline(c.s.IdleTimeout)
+	case endClose:
+		c.setDeadline(lingerTimeout)
+	}
+	c.cond.Broadcast()
+	c.mu.Unlock()
+	switch how {
+	case endClose:
+		c.closeWrite()
+	case endCut:
+		c.shutdown()
+		c.close()
+	case endReset:
+		c.reset()
+		c.close()
+	}
+	if wake {
+		c.wake()
+	}
+}
+
+// mayKeepAlive says whether the connection can go on after the response that begins now: not where more of the body is still to come
+// than we would drain, nor where the client was never told to send it.
+func (c *conn) mayKeepAlive(k *call) bool {
+	left := c.bodyLeft.Load()
+	return !c.s.draining.Load() && left <= maxDrain && (left == 0 || !k.continueOwed)
+}
+
+// refuse answers instead of the app and ends the connection. q is nil where the request could not be parsed. It returns false.
+func (c *conn) refuse(status int, q *request) bool {
+	head := q != nil && q.head
+	c.answer(appendPlain(nil, status, head, false, false))
+	c.linger()
+	return false
+}
+
+// notFound answers where no mount has the path.
+func (c *conn) notFound(q *request) bool {
+	d := newBodyDecoder(q)
+	n, err := d.skip(c.in.b[c.r:c.w])
+	c.r += n
+	keep := q.keepAlive && d.done && err == nil && !c.s.draining.Load()
+	ok := c.answer(appendPlain(nil, 404, q.head, q.http10, keep))
+	if !keep {
+		c.linger()
+	}
+	c.setDeadline(c.s.IdleTimeout)
+	return ok && keep
+}
+
+// answer writes a response of the server's own.
+func (c *conn) answer(b []byte) bool {
+	c.startWriteTimer()
+	err := c.writeAll(b, nil, nil)
+	c.stopWriteTimer()
+	return err == nil
+}
+
+// linger tells the client that nothing more comes and drops what it still sends for a while: closing at once would make the kernel
+// reset the connection, and the client might lose the response (RFC 9112 section 9.6).
+func (c *conn) linger() {
+	c.closeWrite()
+	c.setDeadline(lingerTimeout)
+	for {
+		c.r, c.w = 0, 0
+		_, err := c.fill()
+		if err != nil && err != errWoken || c.deadline.Load() == expired {
+			return
+		}
+		c.mu.Lock()
+		cut := c.cut
+		c.mu.Unlock()
+		if cut {
+			return
+		}
+	}
+}
+
+// cutNow ends the connection from outside, whatever it does.
+func (c *conn) cutNow() {
+	c.mu.Lock()
+	c.cut = true
+	c.cond.Broadcast()
+	c.mu.Unlock()
+	c.shutdown()
+	c.wake()
+}
+
+// close closes the descriptor, once.
+func (c *conn) close() {
+	c.mu.Lock()
+	closed := c.closed
+	c.closed = true
+	c.mu.Unlock()
+	if closed {
+		return
+	}
+	c.s.ownFD(c.raw, false)
+	_ = c.nc.Close()
+}
+
+// logPanic logs a panic of ours with its stack.
+func (s *Server) logPanic(where string, r any) {
+	s.log().Error("gateway: panic", "in", where, "panic", r, "stack", string(debug.Stack()))
+}

@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"sort"
+	"strings"
+)
+
+// Mount puts an app under a URL prefix.
+type Mount struct {
+	// Prefix is "" (or "/") for every path, else a path like "/api": it matches "/api" and "/api/users", not "/apiary", and becomes
+	// SCRIPT_NAME. It is compared with the percent-decoded path. A slash at its end is ignored, a missing one at its beginning is added.
+	Prefix string
+	// App is the number that App.NewExchange's host knows the app by.
+	App int
+}
+
+// sortMounts returns the mounts with their prefixes in one form, longest first.
+func sortMounts(mounts []Mount) []Mount {
+	sorted := make([]Mount, len(mounts))
+	for i, m := range mounts {
+		m.Prefix = strings.Trim(m.Prefix, "/")
+		if m.Prefix != "" {
+			m.Prefix = "/" + m.Prefix
+		}
+		sorted[i] = m
+	}
+	sort.SliceStable(sorted, func(i, j int) bool { return len(sorted[i].Prefix) > len(sorted[j].Prefix) })
+	return sorted
+}
+
+// findMount returns the mount with the longest prefix of path, which is percent-decoded, or nil. The asterisk form has an empty path; only
+// a mount of every path takes it.
+func findMount(sorted []Mount, path []byte) *Mount {
+	for i := range sorted {
+		m := &sorted[i]
+		n := len(m.Prefix)
+		if len(path) >= n && string(path[:n]) == m.Prefix && (n == 0 || len(path) == n || path[n] == '/') {
+			return m
+		}
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"strconv"
+
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+// responseWriter is the state of a response that its own goroutine writes: a stream, a file, or what a client did not take at once.
+type responseWriter struct {
+	p       *buffer // memory of b
+	b       []byte  // to be written before anything else
+	framing framing
+	left    int64 // byLength: bytes still to come
+	keep    bool  // the head said that the connection goes on
+	overrun bool  // the app gave more than its Content-Length
+}
+
+// coalesce is the longest chunk in bytes that is copied to be written together with its neighbours.
+const coalesce = 4 << 10
+
+func chunkSizeOf(ch *pyhost.Chunk) int64 {
+	if ch.Data != nil {
+		return int64(len(ch.Data))
+	}
+	return ch.Size
+}
+
+// startWriter hands the response to a goroutine, which writes b first and then k.out.Chunks and what follows. k.mu is held.
+func (k *call) startWriter(p *buffer, b []byte, f framing, left int64, keep bool) {
+	k.w = responseWriter{p: p, b: b, framing: f, left: left, keep: keep}
+	k.writing = true
+	go k.write(k.c)
+}
+
+// write is the writer's goroutine. While it runs it alone calls Take and Sent.
+func (k *call) write(c *conn) {
+	how := k.protectedBody(c)
+	c.stopWriteTimer()
+	k.mu.Lock()
+	k.w.p.put()
+	k.w = responseWriter{}
+	if how == endCut || how == endReset {
+		k.x.Cancel()
+	}
+	k.end(how)
+	k.writing = false
+	if n := len(k.out.Chunks); n > 0 {
+		k.x.Sent(n)
+		k.out.Chunks = k.out.Chunks[:0]
+	}
+	select {
+	case <-k.news:
+		k.protectedStep()
+	default:
+	}
+	x := k.released(k.done)
+	k.mu.Unlock()
+	k.release(x)
+}
+
+// protectedBody is writeBody; a panic in it costs the connection, not the process.
+func (k *call) protectedBody(c *conn) (how ending) {
+	defer func() {
+		if r := recover(); r != nil {
+			k.s.logPanic(k.name(), r)
+			how = endCut
+		}
+	}()
+	return k.writeBody(c)
+}
+
+// writeBody writes until the body has ended and says how.
+func (k *call) writeBody(c *conn) ending {
+	w := &k.w
+	for {
+		if err := k.writeChunks(c); err != nil {
+			return endReset
+		}
+		switch o := &k.out; {
+		case w.overrun:
+			k.s.log().Error("gateway: the app's response is longer than its Content-Length; it was cut there", "request", k.name())
+			k.x.Cancel()
+			return endOf(w.keep)
+		case o.Complete && w.framing == byLength && w.left > 0:
+			k.s.log().Error("gateway: the app's response is shorter than its Content-Length; the connection was reset",
+				"request", k.name(), "missing_bytes", w.left)
+			return endReset
+		case o.Complete:
+			return endOf(w.keep)
+		case o.Failed:
+			k.s.log().Error("gateway: the app failed after its response began; the connection was cut", "request", k.name())
+			return k.endOfFailure()
+		}
+		<-k.news
+		k.mu.Lock()
+		gone := k.gone
+		k.mu.Unlock()
+		if gone {
+			return endCut
+		}
+		k.take()
+		if k.out.WantBody {
+			k.wantBody()
+		}
+	}
+}
+
+// endOfFailure is the end that shows the client that the body is not whole: no last chunk, or a reset where a close could be taken for the
+// end.
+func (k *call) endOfFailure() ending {
+	switch w := &k.w; {
+	case w.framing == noBody, w.framing == byLength && w.left == 0:
+		return endClose
+	case w.framing == byChunks:
+		return endCut
+	}
+	return endReset
+}
+
+// writeChunks writes what was taken, gives the chunks back, and ends a chunked body that is complete.
+func (k *call) writeChunks(c *conn) error {
+	w, o := &k.w, &k.out
+	done := 0 // chunks whose bytes are written or in w.b
+	for i := range o.Chunks {
+		ch := &o.Chunks[i]
+		size := chunkSizeOf(ch)
+		if w.framing == byLength && size > w.left {
+			w.overrun = true
+			size = w.left
+		}
+		if w.framing != noBody && size > 0 {
+			w.left -= size
+			if err := k.writeChunk(c, ch, size); err != nil {
+				return err
+			}
+		}
+		done++
+		if len(w.b) == 0 {
+			k.x.Sent(done)
+			done = 0
+		}
+	}
+	if w.framing == byChunks && o.Complete {
+		w.b = append(w.b, "0\r\n\r\n"...)
+	}
+	err := k.flush(c, nil, nil)
+	k.x.Sent(done)
+	o.Chunks = o.Chunks[:0]
+	return err
+}
+
+// writeChunk writes the first size bytes of a chunk with its framing, small ones into w.b.
+func (k *call) writeChunk(c *conn, ch *pyhost.Chunk, size int64) error {
+	w := &k.w
+	if w.p == nil {
+		w.p = getBuffer(2 * coalesce)
+		w.b = w.p.b[:0]
+	}
+	var after []byte
+	if w.framing == byChunks {
+		w.b = strconv.AppendInt(w.b, size, 16)
+		w.b = append(w.b, "\r\n"...)
+		after = crlf
+	}
+	switch {
+	case ch.Data == nil:
+		if err := k.flush(c, nil, nil); err != nil {
+			return err
+		}
+		c.startWriteTimer()
+		if err := c.sendFile(ch.File, ch.Offset, size); err != nil {
+			return err
+		}
+		w.b = append(w.b, after...)
+		return nil
+	case size <= coalesce:
+		w.b = append(append(w.b, ch.Data[:size]...), after...)
+		if len(w.b) < coalesce {
+			return nil
+		}
+		return k.flush(c, nil, nil)
+	}
+	return k.flush(c, ch.Data[:size], after)
+}
+
+var crlf = []byte("\r\n")
+
+// flush writes w.b and then the pieces.
+func (k *call) flush(c *conn, data, after []byte) error {
+	w := &k.w
+	if len(w.b)+len(data) == 0 {
+		return nil
+	}
+	c.startWriteTimer()
+	err := c.writeAll(w.b, data, after)
+	w.b = w.b[:0]
+	return err
+}

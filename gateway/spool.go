@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// errSpool: the body could not be kept; spool.err says why.
+var errSpool = errors.New("gateway: request body could not be spooled")
+
+// spool keeps a request body: in memory up to maxBodyMemory, then in a file that has no name any more.
+type spool struct {
+	dir   string // where files are made; "": os.TempDir
+	limit int64  // bytes; <= 0: none
+
+	size   int64
+	memory *buffer // its first size bytes are the body, unless file is set
+	file   *os.File
+	err    error
+}
+
+// expect makes room for n bytes at once.
+func (s *spool) expect(n int) { s.memory = getBuffer(n) }
+
+func (s *spool) write(p []byte) error {
+	size := s.size + int64(len(p))
+	if s.limit > 0 && size > s.limit {
+		return errBodyTooLarge
+	}
+	if s.file == nil && size <= maxBodyMemory {
+		if s.memory == nil {
+			s.memory = getBuffer(len(p))
+		}
+		s.memory = s.memory.grow(int(s.size), int(size))
+		copy(s.memory.b[s.size:], p)
+		s.size = size
+		return nil
+	}
+	if s.file == nil {
+		if err := s.open(); err != nil {
+			s.err = fmt.Errorf("gateway: spooling a request body: %w (is there room, and may we write there?)", err)
+			return errSpool
+		}
+	}
+	if _, err := s.file.Write(p); err != nil {
+		s.err = fmt.Errorf("gateway: spooling a request body of more than %d bytes in %s: %w", s.size, s.dirName(), err)
+		return errSpool
+	}
+	s.size = size
+	return nil
+}
+
+func (s *spool) dirName() string {
+	if s.dir == "" {
+		return os.TempDir()
+	}
+	return s.dir
+}
+
+// open makes the file and moves what is in memory there.
+func (s *spool) open() error {
+	f, err := os.CreateTemp(s.dir, "gowsgi-body-")
+	if err != nil {
+		return err
+	}
+	s.file = f
+	if err := os.Remove(f.Name()); err != nil {
+		return err
+	}
+	if s.memory != nil {
+		if _, err := f.Write(s.memory.b[:s.size]); err != nil {
+			return err
+		}
+		s.memory.put()
+		s.memory = nil
+	}
+	return nil
+}
+
+// body is what was written, where it is in memory.
+func (s *spool) body() []byte {
+	if s.memory == nil {
+		return nil
+	}
+	return s.memory.b[:s.size]
+}
+
+// release gives memory and file back.
+func (s *spool) release() {
+	s.memory.put()
+	s.memory = nil
+	if s.file != nil {
+		_ = s.file.Close()
+		s.file = nil
+	}
+}

@@ -1,0 +1,47 @@
+// Package pyhost runs CPython inside a Go process and WSGI apps (PEP 3333) in it.
+//
+// libpython is found from the app's virtualenv ([Discover]) and loaded with dlopen when the process starts ([Open]): one binary serves every
+// CPython from 3.9 on, of the same libc. The package knows nothing of HTTP: package gateway makes an environ record of a request, hands it
+// over as an [Exchange], and writes what comes back.
+//
+// # Threads
+//
+//   - Python's main thread is a pthread of its own. It starts CPython, imports the apps, then sleeps in poll; it wakes to run the app's signal
+//     handlers, to drop references of replies that were sent, and for the calls of [Host] (Load, HandleSignal, Shutdown).
+//   - Python threads are threading.Thread objects named gowsgi-1 ... gowsgi-N whose target is a C loop (thread.c, dispatch.c). They run the
+//     apps, and no other thread does. They live as long as the process: threading.local and database connections keep.
+//   - A ticker thread measures the CPU that the Python threads use and tells Go of chunks that wait. It never takes the GIL.
+//   - One goroutine hears of news through an eventfd and calls the [Sink] of each exchange that has some. No goroutine ever takes the GIL, and
+//     C never calls Go.
+//
+// # One request, the two sides of the boundary
+//
+//	Go (gateway, exchange_cgo.go)                    C (with the GIL where it says so)
+//	Submit: record and body copied to the slot
+//	ph_submit                                   ->   dispatch.c: queued; a thread is woken where one is needed
+//	                                                 request_run (GIL): environ dict, app called
+//	                                                 start_response: head checked and stored (head.c)
+//	                                                 first chunk: PH_COMMITTED; output_bytes queues it (output.c)
+//	ExchangeReady, Take, write, Sent            <-   event list + eventfd, in groups
+//	                                                 iteration ends: PH_COMPLETE; close() runs
+//	                                                 generation + 1: what the app kept is stale; PH_DONE
+//	ExchangeReady, Take: Done; Release          <-
+//
+// # Memory
+//
+//	what                           made by                freed by
+//	slot (ph_slot)                 NewExchange            never; used again after Release
+//	environ record, body           Submit (copied)        Release
+//	pieces of a streamed body      PushBody (copied)      the read that used them up, or Release
+//	spooled body (BodyFile)        the caller             the caller, after Release
+//	status and headers             start_response         overwritten by the slot's next request; lent until Release
+//	chunk < 16 KiB                 copied                 Sent
+//	chunk >= 16 KiB                a reference            Sent; the reference is dropped by the next thread with the GIL
+//	chunk of a file                dup of the descriptor  Sent
+//	log line                       ph_log                 the event goroutine
+//
+// # Processes that the app forks
+//
+// They are not ours: descriptors of the server are closed there, Go's signal handlers reset, and a thread that comes back from the app ends the
+// process.
+package pyhost

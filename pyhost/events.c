@@ -1,0 +1,88 @@
+/* News for Go: a lock-free list of slots, a lock-free list of log lines, and one eventfd. */
+#include "slot.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int ph_event_fd = -1;
+
+static _Atomic(slot *) events;
+static _Atomic(ph_logline *) log_lines;
+static _Atomic bool told; /* the eventfd was written since Go last began to collect */
+
+void ph_event_notify(void) {
+  if (ph_forked || atomic_exchange(&told, true)) return;
+  uint64_t one = 1;
+  ssize_t n = write(ph_event_fd, &one, sizeof one); /* fails only where the counter is at its limit: then Go is told already */
+  (void)n;
+}
+
+void ph_event_push(ph_slot *p, bool now) {
+  slot *s = slot_of(p);
+  if (!atomic_exchange(&s->event_queued, true)) {
+    slot *old = atomic_load(&events);
+    do s->event_next = old;
+    while (!atomic_compare_exchange_weak(&events, &old, s));
+  }
+  if (now) ph_event_notify();
+}
+
+bool events_pending(void) { return atomic_load_explicit(&events, memory_order_relaxed) && !atomic_load_explicit(&told, memory_order_relaxed); }
+
+int ph_events(uint32_t *ids, int n) {
+  static slot *rest; /* taken off the list, oldest first; their event_queued still holds */
+  atomic_store(&told, false);
+  if (!rest) {
+    slot *s = atomic_exchange(&events, NULL);
+    while (s) {
+      slot *next = s->event_next;
+      s->event_next = rest;
+      rest = s;
+      s = next;
+    }
+  }
+  int k = 0;
+  while (rest && k < n) {
+    slot *s = rest;
+    rest = s->event_next; /* before the flag: from then on the slot may be pushed again */
+    ids[k++] = s->pub.id;
+    atomic_store(&s->event_queued, false);
+  }
+  return k;
+}
+
+void ph_log(int level, int id, const char *text, size_t len) {
+  ph_logline *l = malloc(sizeof *l + len + 1);
+  if (!l) return;
+  l->level = level, l->slot = id, l->len = (uint32_t)len;
+  memcpy(l->text, text, len);
+  l->text[len] = 0;
+  ph_logline *old = atomic_load(&log_lines);
+  do l->next = old;
+  while (!atomic_compare_exchange_weak(&log_lines, &old, l));
+  ph_event_notify();
+}
+
+void ph_logf(int level, int id, const char *fmt, ...) {
+  char text[1024];
+  va_list ap;
+  va_start(ap, fmt);
+  int n = vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  if (n > 0) ph_log(level, id, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+ph_logline *ph_log_take(void) {
+  ph_logline *l = atomic_exchange(&log_lines, NULL), *out = NULL;
+  while (l) {
+    ph_logline *next = l->next;
+    l->next = out;
+    out = l;
+    l = next;
+  }
+  return out;
+}
+
+void ph_log_free(ph_logline *l) { free(l); }

@@ -1,0 +1,92 @@
+/* A process that the app forks is not ours: it has one thread, copies of all descriptors, and Go's signal handlers without Go behind them.
+ * What the hook here does makes it what it would be had a plain python forked it. */
+#define _GNU_SOURCE
+#include "interp.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FD_MAX = 1 << 20 }; /* descriptors above are not marked: fs.nr_open's default is this number */
+
+_Atomic bool ph_forked;
+
+/* A bit for each descriptor. Pages that are not touched cost no memory. */
+static _Atomic uint64_t owned[FD_MAX / 64];
+static _Atomic int highest = -1;
+
+void ph_fd_own(int fd, int own) {
+  if (fd < 0 || fd >= FD_MAX) return;
+  uint64_t bit = UINT64_C(1) << (fd % 64);
+  if (!own) {
+    atomic_fetch_and(&owned[fd / 64], ~bit);
+    return;
+  }
+  atomic_fetch_or(&owned[fd / 64], bit);
+  int h = atomic_load(&highest);
+  while (h < fd && !atomic_compare_exchange_weak(&highest, &h, fd)) {
+  }
+}
+
+static void close_owned(void) {
+  int words = atomic_load(&highest) / 64;
+  for (int w = 0; w <= words; w++) {
+    uint64_t bits = atomic_load(&owned[w]);
+    for (; bits; bits &= bits - 1) close(w * 64 + __builtin_ctzll(bits));
+  }
+}
+
+/* Go keeps the descriptors of its poller to itself. Whoever shares the epoll descriptor changes what the server waits for. */
+static void own_go_poller(void) {
+  DIR *d = opendir("/proc/self/fd");
+  if (!d) return;
+  for (struct dirent *e; (e = readdir(d));) {
+    char link[64];
+    ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof link - 1);
+    if (n < 0) continue;
+    link[n] = 0;
+    if (strcmp(link, "anon_inode:[eventpoll]") == 0 || strcmp(link, "anon_inode:[eventfd]") == 0) ph_fd_own(atoi(e->d_name), 1);
+  }
+  closedir(d);
+}
+
+/* os.register_at_fork(after_in_child=...). CPython calls it in the child, on the thread that forked, before fork() returns to the app. */
+static PyObject *after_in_child(PyObject *self, PyObject *unused) {
+  (void)self, (void)unused;
+  atomic_store(&ph_forked, true);
+  ph_main_child();
+  close_owned();
+  ph_signals_child();
+  ph_rlimit_restore();
+  py.Py_IncRef(ph_none);
+  return ph_none;
+}
+
+static PyMethodDef after_in_child_def = {"gowsgi_after_in_child", after_in_child, METH_NOARGS, NULL};
+
+int ph_fork_init(void) {
+  own_go_poller();
+  PyObject *fn = py.PyCFunction_NewEx(&after_in_child_def, NULL, NULL), *r = NULL;
+  if (fn) r = ph_helper_call("register_at_fork", fn, NULL);
+  PY_XDECREF(fn);
+  PY_XDECREF(r);
+  return r ? 0 : -1;
+}
+
+_Noreturn void ph_forked_exit(void) {
+  PyObject *type = NULL, *value = NULL, *tb = NULL, *code = NULL;
+  py.PyErr_Fetch(&type, &value, &tb);
+  int status = type ? 1 : 0;
+  if (type) {
+    py.PyErr_NormalizeException(&type, &value, &tb);
+    if (tb && value) py.PyException_SetTraceback(value, tb);
+  }
+  code = ph_helper_call("forked_exit", value ? value : ph_none, NULL);
+  if (code) {
+    long n = py.PyLong_AsLong(code);
+    if (!py.PyErr_Occurred()) status = (int)n;
+  }
+  _exit(status);
+}

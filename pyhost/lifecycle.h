@@ -1,0 +1,64 @@
+/* The C surface to Go for CPython's life: loading, starting, importing apps, signals, the end. C never calls Go.
+ *
+ * Texts that come back are malloc'ed: the caller frees them. No function here may be called by a thread that holds the GIL. */
+#ifndef PYHOST_LIFECYCLE_H
+#define PYHOST_LIFECYCLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Why a library was refused. All texts may be NULL. */
+typedef struct ph_load_error {
+  char *symbol;  /* the function that is missing */
+  char *version; /* Py_GetVersion() where it could be called */
+  char *reason;  /* dlerror(), or what is wrong with the version */
+} ph_load_error;
+/* Loads libpython and fills the table of its functions. Thread: any, once at a time, before ph_start. 0, or -1 with e filled; may be called
+ * again after a failure. */
+int ph_load(const char *path, ph_load_error *e);
+
+/* Makes the eventfd that C writes when there is news for Go; before ph_start. The descriptor, or -1. Thread: any, once. */
+int ph_event_open(void);
+
+/* What ph_start reads; nothing of it is kept. */
+typedef struct ph_start_options {
+  const char *python;     /* the executable as which CPython starts: it finds prefix and virtualenv from it */
+  char *const *args;      /* options of python's command line: -X, -W, -O, ... */
+  int nargs;
+  const char *dir;        /* absolute; first on sys.path */
+  const char *helper;     /* the text of py/host.py */
+  uint64_t signals;       /* bit n - 1: signal n is received by the Go program, whatever handler the app sets */
+  const char *spool_dir;
+  int64_t spool_limit;
+  int multiprocess;
+} ph_start_options;
+/* Starts Python's main thread and CPython on it, and waits until it is ready for ph_app_load. Thread: any, once. NULL, or a text that says
+ * what CPython did not like; CPython can't be started again then. */
+char *ph_start(const ph_start_options *o);
+
+/* Why an app can't be loaded: one line, and a traceback or "". */
+typedef struct ph_app_error {
+  char *reason;
+  char *traceback;
+} ph_app_error;
+/* Imports an app on Python's main thread and waits for it. Its number for ph_slot.app, or -1 with e filled. Thread: any. */
+int ph_app_load(const char *spec, ph_app_error *e);
+/* Starts n Python threads. NULL, or a text. Thread: any, once, after the apps were loaded. */
+char *ph_run(int n);
+/* Facts on the interpreter and the apps: texts, each ended by a NUL: prefix, executable, version, "gil" or "free-threaded", then one per app
+ * ("" or "Django 5.2"). len counts all bytes. NULL, and a text in *error. Thread: any. */
+char *ph_info(size_t *len, char **error);
+/* Has the app's own handler for a signal, if it set one, called on Python's main thread. Does not wait. Thread: any; async-signal-safe. */
+void ph_signal(int sig);
+/* The read end of a pipe on which an int32 arrives for each SystemExit that a signal handler of the app raised. */
+int ph_exit_fd(void);
+/* Ends Python's part of the process: waits for the app's non-daemon threads, runs atexit handlers, flushes. NULL, or a text. The
+ * interpreter stays, so that daemon threads find it as it was. Thread: any, once; returns when all is done, however long it takes. */
+char *ph_shutdown(void);
+
+/* Marks a descriptor as the server's: closed in each process that the app forks. Thread: any, GIL either. */
+void ph_fd_own(int fd, int own);
+/* The soft RLIMIT_NOFILE with which the process started, before Go raised it; 0 where it is not known. */
+uint64_t ph_rlimit_nofile_original(void);
+
+#endif

@@ -1,0 +1,38 @@
+//go:build !cgo
+
+package pyhost
+
+import (
+	"context"
+	"syscall"
+)
+
+// Host can't be made without cgo: every way to get one returns [ErrNoCgo].
+type Host struct{}
+
+// Open returns [ErrNoCgo].
+func Open(Options) (*Host, error) { return nil, ErrNoCgo }
+
+// Load returns [ErrNoCgo].
+func (*Host) Load(string) (int, error) { return -1, ErrNoCgo }
+
+// Start returns [ErrNoCgo].
+func (*Host) Start() error { return ErrNoCgo }
+
+// NewExchange returns nil.
+func (*Host) NewExchange() Exchange { return nil }
+
+// OwnFD does nothing.
+func (*Host) OwnFD(uintptr, bool) {}
+
+// Info returns the zero Info.
+func (*Host) Info() Info { return Info{} }
+
+// HandleSignal does nothing.
+func (*Host) HandleSignal(syscall.Signal) {}
+
+// ExitRequested returns nil.
+func (*Host) ExitRequested() <-chan int { return nil }
+
+// Shutdown returns [ErrNoCgo].
+func (*Host) Shutdown(context.Context) error { return ErrNoCgo }

@@ -1,0 +1,48 @@
+package pyhost
+
+import (
+	"log/slog"
+	"syscall"
+)
+
+// Options say how a host is made.
+type Options struct {
+	// Python is the interpreter; see [Discover].
+	Python Python
+	// Args are options of the python command: -X, -W, -O and so on. One word each ("-X", "dev").
+	Args []string
+	// Dir is the folder that is first on sys.path; made absolute, the current one where empty.
+	Dir string
+	// Threads is how many Python threads run apps, 16 where 0.
+	Threads int
+	// Logger gets the app's wsgi.errors, tracebacks and the host's own lines; slog.Default where nil.
+	Logger *slog.Logger
+	// SpoolDir is where long responses wait for slow clients, in files without a name; os.TempDir where empty.
+	SpoolDir string
+	// SpoolLimit is how many bytes of one response may wait there before its Python thread does, 64 MiB where 0.
+	SpoolLimit int64
+	// Multiprocess is wsgi.multiprocess: whether other processes serve the same app.
+	Multiprocess bool
+	// Signals are those that the program receives with signal.Notify. They stay Go's when the app sets handlers of its own, which
+	// [Host.HandleSignal] then calls. SIGINT and SIGTERM where nil. All others are the app's, but for those that Go's runtime needs.
+	Signals []syscall.Signal
+}
+
+// Info is what a started interpreter says of itself.
+type Info struct {
+	// Version is three numbers with dots; Library is the libpython that was loaded; Prefix and Executable are sys.prefix and
+	// sys.executable.
+	Version, Library, Prefix, Executable string
+	// FreeThreaded says that there is no GIL. An extension module can switch it back on.
+	FreeThreaded bool
+	// Apps are the loaded apps by their number.
+	Apps []AppInfo
+}
+
+// AppInfo is what is known of an app.
+type AppInfo struct {
+	// Spec is the app as it was given to Load.
+	Spec string
+	// Framework is "Django 5.2", "Flask 3.1.2" and so on, "" where it is none that is known.
+	Framework string
+}

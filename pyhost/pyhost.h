@@ -1,0 +1,93 @@
+/* The whole C surface that Go calls. C never calls Go.
+ *
+ * Each prototype says: GIL (does the caller hold it), thread (who may call), memory (who frees). "Any thread" means any thread that does
+ * not hold the GIL; no function here takes the GIL on the caller's thread unless it says so. */
+#ifndef PYHOST_H
+#define PYHOST_H
+
+#include <stdint.h>
+
+/* A piece of a response body, made by a Python thread, written to the client by Go, freed by ph_sent. */
+typedef struct ph_chunk {
+  struct ph_chunk *next;
+  const char *data; /* NULL: the bytes are in fd */
+  int64_t size;
+  int64_t offset; /* in fd */
+  int fd;         /* -1 where data is set */
+  uint8_t kind;   /* private */
+  void *owner;    /* private */
+} ph_chunk;
+
+enum { /* ph_slot.state, after ph_take */
+  PH_COMMITTED = 1,  /* status and headers are final: the first byte may go out */
+  PH_COMPLETE = 2,   /* the body has ended: nothing follows the chunks taken with or before this */
+  PH_FAILED = 4,     /* the app failed: without PH_COMMITTED answer 500, with it cut the connection */
+  PH_DONE = 8,       /* the Python thread has left the request: ph_release may be called */
+  PH_WANT_BODY = 16, /* the app reads the body and waits for more of it (a first sign for 100-continue) */
+};
+
+/* One request and its response. Memory: made by ph_slot_new, never freed, used again after ph_release. */
+typedef struct ph_slot {
+  uint32_t id;
+  /* The request: written by Go between ph_slot_new/ph_release and ph_submit. */
+  uint32_t app;           /* index given by ph_app_load */
+  uint32_t rec_len;       /* bytes of rec used: pairs of (u32 key length, u32 value length, key, value), native byte order, latin-1 */
+  uint32_t rec_cap;       /* see ph_slot_reserve */
+  char *rec;              /* the environ record; the caller writes rec_len bytes into it */
+  int64_t content_length; /* of the body; -1 where it is not known beforehand (chunked) */
+  int body_fd;            /* the whole body in a file from offset 0, or -1; stays Go's, open until ph_release */
+  uint8_t body_stream;    /* the body comes by ph_body_push and ends with ph_body_end */
+  uint8_t body_errored;   /* private */
+  /* The response: written by ph_take, lent until ph_release. */
+  uint32_t state;
+  uint32_t status_len, headers_len;
+  const char *status;  /* "200 OK" */
+  const char *headers; /* pairs in the form of rec */
+  ph_chunk *chunks;    /* what was made since the last ph_take, oldest first; NULL where nothing */
+} ph_slot;
+
+/* GIL: no. Thread: any. NULL where memory is out. */
+ph_slot *ph_slot_new(uint32_t id);
+/* Makes rec at least n bytes. GIL: no. Thread: the one that fills the slot. 0, or -1 where memory is out. */
+int ph_slot_reserve(ph_slot *s, uint32_t n);
+/* Gives the request its body held in memory (copied), before ph_submit. GIL: no. 0, or -1 where memory is out. */
+int ph_body_set(ph_slot *s, const void *p, uint64_t n);
+/* Queues the request. GIL: no. Thread: any. */
+void ph_submit(ph_slot *s);
+/* A further piece of a streamed body (copied). GIL: no. Thread: any. Bytes that wait to be read by the app, or -1 where memory is out. From
+ * PH_BODY_HIGH on the caller should stop until PH_WANT_BODY. */
+#define PH_BODY_HIGH (256 << 10)
+int64_t ph_body_push(ph_slot *s, const void *p, uint32_t n);
+/* The streamed body is over: whole, or cut short (failed: the app's reads raise OSError). GIL: no. Thread: any. */
+void ph_body_end(ph_slot *s, int failed);
+/* The client is gone: reads of the body raise OSError, the next chunk ends the iteration, waiting threads wake. GIL: no. Thread: any. */
+void ph_cancel(ph_slot *s);
+/* Writes ids of slots with news into ids (at most n) and returns how many. GIL: no. Thread: the event goroutine only. */
+int ph_events(uint32_t *ids, int n);
+/* Fills the response part of s with what is new. GIL: no. Thread: one at a time for a slot. */
+void ph_take(ph_slot *s);
+/* Frees chunks up to and with last, which were taken before and are written (or not wanted). GIL: no. Thread: any. */
+void ph_sent(ph_slot *s, ph_chunk *first, ph_chunk *last);
+/* Makes the slot ready for another request. Only after PH_DONE was taken and every chunk was given to ph_sent. GIL: no. */
+void ph_release(ph_slot *s);
+
+/* A log line of the app or of the host. Free with ph_log_free. */
+typedef struct ph_logline {
+  struct ph_logline *next;
+  int level;    /* as slog: -4 debug, 0 info, 4 warn, 8 error */
+  int32_t slot; /* the request's slot, or -1 */
+  uint32_t len;
+  char text[];
+} ph_logline;
+/* The lines since the last call, oldest first, or NULL. GIL: no. Thread: the event goroutine only. */
+ph_logline *ph_log_take(void);
+void ph_log_free(ph_logline *l);
+
+typedef struct ph_stats {
+  int32_t threads, idle, in_app, queued; /* Python threads; waiting for work; inside the app; requests in the queue */
+  int64_t objects_waiting;               /* bytes of reply objects sent and not yet given back to Python */
+} ph_stats;
+/* GIL: no. Thread: any. */
+void ph_stats_get(ph_stats *out);
+
+#endif

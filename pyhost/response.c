@@ -1,0 +1,306 @@
+/* start_response, write and the iteration: PEP 3333 from the call of the app to close(). */
+#include "slot.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static PyObject *type_list, *type_tuple, *type_file_wrapper, *name_close;
+
+void response_reset(slot *s) {
+  s->head_set = s->buffer_one = false;
+  if (s->head_cap > 1 << 16) {
+    free(s->head);
+    s->head = NULL, s->head_cap = 0;
+  }
+}
+
+static bool committed(slot *s) {
+  pthread_mutex_lock(&s->mu);
+  bool c = s->flags & PH_COMMITTED;
+  pthread_mutex_unlock(&s->mu);
+  return c;
+}
+
+/* "The start_response callable must not actually transmit the response headers. Instead, it must store them for the server or gateway to
+ * transmit only after the first iteration of the application return value that yields a non-empty bytestring, or upon the application's
+ * first invocation of the write() callable." */
+static int commit(slot *s) {
+  if (committed(s)) return 0;
+  if (!s->head_set) {
+    py.PyErr_SetString(ph_exc_AssertionError, "the app made a part of the body before it called start_response()");
+    return -1;
+  }
+  pthread_mutex_lock(&s->mu);
+  s->flags |= PH_COMMITTED;
+  pthread_mutex_unlock(&s->mu);
+  return 0;
+}
+
+/* ---- write() ---- */
+
+static PyObject *do_write(PyObject *input, PyObject *data) {
+  handle *h = handle_live(input, "write()");
+  if (!h) return NULL;
+  char *p;
+  Py_ssize_t n;
+  if (py.PyBytes_AsStringAndSize(data, &p, &n) < 0) {
+    py.PyErr_Clear();
+    py.PyErr_Format(ph_exc_TypeError, "write() takes bytes, not %R", py_type_borrowed(data));
+    return NULL;
+  }
+  if (commit(h->s) < 0 || output_bytes(h->s, data, false) < 0) return NULL;
+  py.Py_IncRef(ph_none);
+  return ph_none;
+}
+static PyMethodDef write_def = {"write", (PyCFunction)do_write, METH_O, "write(data): sends a part of the body (PEP 3333)."};
+
+/* ---- start_response() ---- */
+
+/* exc_info: "if exc_info is supplied, and the HTTP headers have already been sent, start_response must raise an error, and should re-raise
+ * using the exc_info tuple". -1 with that exception. */
+static int reraise(PyObject *exc_info) {
+  PyObject *e[3];
+  if (py.PyTuple_Size(exc_info) != 3) {
+    py.PyErr_Clear();
+    py.PyErr_SetString(ph_exc_TypeError, "start_response(): exc_info must be the tuple that sys.exc_info() returns");
+    return -1;
+  }
+  for (int i = 0; i < 3; i++) {
+    e[i] = py.PyTuple_GetItem(exc_info, i); /* borrowed */
+    py.Py_IncRef(e[i]);
+    if (e[i] == ph_none) {
+      py.Py_DecRef(e[i]);
+      e[i] = NULL;
+    }
+  }
+  if (!e[0]) {
+    PY_XDECREF(e[1]);
+    PY_XDECREF(e[2]);
+    py.PyErr_SetString(ph_exc_AssertionError, "start_response() was called again after the headers were sent");
+    return -1;
+  }
+  py.PyErr_Restore(e[0], e[1], e[2]);
+  return -1;
+}
+
+static PyObject *start_response(PyObject *input, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
+  handle *h = handle_live(input, "start_response()");
+  if (!h) return NULL;
+  slot *s = h->s;
+  Py_ssize_t nkw = kwnames ? py.PyTuple_Size(kwnames) : 0;
+  if (nkw == 1) { /* exc_info by name is not in the PEP, but wsgiref and others take it */
+    const char *name = py.PyUnicode_AsUTF8AndSize(py.PyTuple_GetItem(kwnames, 0), NULL);
+    if (!name) return NULL;
+    if (n != 2 || strcmp(name, "exc_info")) nkw = 2;
+  }
+  if (nkw > 1 || n + nkw < 2 || n + nkw > 3) {
+    py.PyErr_SetString(ph_exc_TypeError, "start_response(status, response_headers, exc_info=None) takes 2 or 3 arguments");
+    return NULL;
+  }
+  PyObject *exc_info = n + nkw == 3 ? args[2] : ph_none;
+  if (exc_info != ph_none) {
+    if (committed(s)) {
+      reraise(exc_info);
+      return NULL;
+    }
+  } else if (s->head_set) {
+    /* "it is a fatal error to call start_response without the exc_info argument if start_response has already been called within the
+     * current invocation of the application" */
+    py.PyErr_SetString(ph_exc_AssertionError, "start_response() was called a second time without exc_info");
+    return NULL;
+  }
+  s->head_set = false;
+  if (head_set(s, args[0], args[1]) < 0) return NULL;
+  s->head_set = true;
+  return py.PyCFunction_NewEx(&write_def, input, NULL);
+}
+PyMethodDef start_response_def = {"start_response", (PyCFunction)(void *)start_response, METH_FASTCALL | METH_KEYWORDS,
+                                  "start_response(status, response_headers, exc_info=None) -> write (PEP 3333)."};
+
+/* ---- the iteration ---- */
+
+static int bad_item(PyObject *item) {
+  py.PyErr_Clear();
+  py.PyErr_Format(ph_exc_TypeError, "the app returned an iterable of %R; PEP 3333 asks for bytes", py_type_borrowed(item));
+  return -1;
+}
+
+static int add_item(slot *s, PyObject *item, bool unbounded) {
+  char *p;
+  Py_ssize_t n;
+  if (py.PyBytes_AsStringAndSize(item, &p, &n) < 0) return bad_item(item);
+  if (!n) return 0;
+  return commit(s) < 0 ? -1 : output_bytes(s, item, unbounded);
+}
+
+/* All items exist already, and there is no close(). */
+static bool complete_at_once(PyObject *type) { return type == type_list || type == type_tuple; }
+
+/* A list or a tuple: all of it exists, and goes to Go in one piece with the headers. */
+static int send_list(slot *s, PyObject *result, bool list) {
+  Py_ssize_t n = list ? py.PyList_Size(result) : py.PyTuple_Size(result);
+  for (Py_ssize_t i = 0; i < n; i++) {
+    PyObject *item = list ? py.PyList_GetItem(result, i) : py.PyTuple_GetItem(result, i); /* borrowed */
+    if (!item) return -1;
+    py.Py_IncRef(item);
+    int r = add_item(s, item, true);
+    py.Py_DecRef(item);
+    if (r < 0) return -1;
+  }
+  return 0;
+}
+
+/* "wsgi.file_wrapper": the file itself where it is one, from its current position. 1 sent, 0 not such a file, -1 with an exception. */
+static int send_file(slot *s, PyObject *result) {
+  int sent = -1;
+  PyObject *file = py.PyObject_GetAttrString(result, "filelike"), *src = NULL;
+  if (!file) goto out;
+  PyObject *source = ph_helper("sendfile_source");
+  if (!source || !(src = py.PyObject_CallFunctionObjArgs(source, file, NULL))) goto out;
+  if (src == ph_none) {
+    sent = 0;
+    goto out;
+  }
+  long long v[3];
+  for (int i = 0; i < 3; i++) {
+    PyObject *o = py.PyTuple_GetItem(src, i);
+    if (!o) goto out;
+    v[i] = py.PyLong_AsLongLong(o);
+    if (v[i] == -1 && py.PyErr_Occurred()) goto out;
+  }
+  if (v[2] > 0 && (commit(s) < 0 || output_file(s, (int)v[0], v[1], v[2]) < 0)) goto out;
+  sent = 1;
+out:
+  PY_XDECREF(file);
+  PY_XDECREF(src);
+  return sent;
+}
+
+static int send_iterable(slot *s, PyObject *result) {
+  Py_ssize_t len = py.PyObject_Size(result);
+  if (len < 0) py.PyErr_Clear(); /* no __len__: streams */
+  PyObject *item, *it = py.PyObject_GetIter(result);
+  if (ph_forked) ph_forked_exit();
+  if (!it) {
+    if (py.PyErr_ExceptionMatches(ph_exc_TypeError)) {
+      py.PyErr_Clear();
+      py.PyErr_Format(ph_exc_TypeError, "the app returned %R; PEP 3333 asks for an iterable of bytes", py_type_borrowed(result));
+    }
+    return -1;
+  }
+  int r = 0;
+  while (r == 0 && (item = py.PyIter_Next(it))) {
+    if (ph_forked) ph_forked_exit();
+    if (atomic_load(&s->cancelled))
+      r = 1;
+    else
+      r = add_item(s, item, len == 1);
+    py.Py_DecRef(item);
+  }
+  if (ph_forked) ph_forked_exit();
+  if (r == 0 && py.PyErr_Occurred()) r = -1;
+  /* A generator's finally blocks run when close() is called or here: an exception of theirs is not the app's answer. */
+  py.Py_DecRef(it);
+  return r < 0 ? -1 : 0;
+}
+
+static int send_result(slot *s, PyObject *result) {
+  PyObject *type = py_type_borrowed(result);
+  int r = 0;
+  if (complete_at_once(type)) {
+    r = send_list(s, result, type == type_list);
+  } else {
+    if (type == type_file_wrapper) r = send_file(s, result);
+    if (r == 0) r = send_iterable(s, result);
+  }
+  if (r < 0) return -1;
+  if (atomic_load(&s->cancelled)) return 0;
+  return s->head_set || committed(s) ? commit(s) : (py.PyErr_SetString(ph_exc_AssertionError, "the app never called start_response()"), -1);
+}
+
+/* "If the iterable returned by the application has a close() method, the server or gateway must call that method upon completion of the
+ * current request, whether the request was completed normally, or terminated early due to an application error during iteration or an early
+ * disconnect of the browser." */
+static void close_result(slot *s, PyObject *result) {
+  if (complete_at_once(py_type_borrowed(result))) return;
+  PyObject *close = py.PyObject_GetAttr(result, name_close), *r = NULL;
+  if (!close) {
+    py.PyErr_Clear();
+    return;
+  }
+  r = py.PyObject_CallObject(close, NULL);
+  if (ph_forked) ph_forked_exit();
+  if (!r) ph_log_exception(&s->pub, "close() of the app's result raised");
+  PY_XDECREF(r);
+  py.Py_DecRef(close);
+}
+
+/* The request is over for the app's objects: what it kept of them is stale from here on. */
+static void retire(slot *s) {
+  pthread_mutex_lock(&s->mu);
+  atomic_fetch_add(&s->generation, 1);
+  pthread_cond_broadcast(&s->cv);
+  bool used = s->busy || s->reading;
+  pthread_mutex_unlock(&s->mu);
+  while (used) { /* another thread of the app is inside a call on this request: it sees the new generation and leaves */
+    PyThreadState *ts = py.PyEval_SaveThread();
+    usleep(1000);
+    pthread_mutex_lock(&s->mu);
+    used = s->busy;
+    pthread_mutex_unlock(&s->mu);
+    py.PyEval_RestoreThread(ts);
+    used = used || s->reading;
+  }
+}
+
+void request_run(slot *s) {
+  PyObject *input = NULL, *environ = NULL, *sr = NULL, *result = NULL, *app = app_of(s);
+  if (atomic_load(&s->cancelled)) { /* the client left while the request waited */
+    atomic_fetch_add(&s->generation, 1);
+    output_flags(s, PH_FAILED | PH_DONE, false);
+    return;
+  }
+  bool failed = true;
+  thread_set_current(s);
+  if (!app) {
+    py.PyErr_Format(ph_exc_RuntimeError, "gowsgi: no app has number %d", (int)s->pub.app);
+    goto out;
+  }
+  if (!(input = input_new(s)) || !(environ = environ_new(s, input)) || !(sr = py.PyCFunction_NewEx(&start_response_def, input, NULL))) goto out;
+  result = py.PyObject_CallFunctionObjArgs(app, environ, sr, NULL);
+  if (ph_forked) ph_forked_exit();
+  if (!result) goto out;
+  failed = send_result(s, result) < 0;
+out:
+  if (failed) {
+    if (!(atomic_load(&s->cancelled) && py.PyErr_ExceptionMatches(ph_exc_OSError))) ph_log_exception(&s->pub, "the app raised");
+    py.PyErr_Clear();
+  }
+  bool work = result && !failed && !complete_at_once(py_type_borrowed(result));
+  if (work) output_flags(s, PH_COMPLETE, false); /* the client has it all while close() runs */
+  if (failed && result) output_flags(s, PH_FAILED, true);
+  if (result) {
+    close_result(s, result);
+    py.Py_DecRef(result);
+  }
+  PY_XDECREF(sr);
+  PY_XDECREF(environ);
+  PY_XDECREF(input);
+  if (py.PyErr_Occurred()) py.PyErr_Clear(); /* nothing of this request may reach the next */
+  ph_errors_end();
+  retire(s);
+  ph_crash_note(NULL, 0);
+  thread_set_current(NULL);
+  output_flags(s, (failed ? PH_FAILED : PH_COMPLETE) | PH_DONE, false);
+}
+
+int response_init(void) {
+  PyObject *builtins = py.PyEval_GetBuiltins(), *util = py.PyImport_ImportModule("wsgiref.util");
+  if (!util) return -1;
+  type_list = py.PyDict_GetItemString(builtins, "list");
+  type_tuple = py.PyDict_GetItemString(builtins, "tuple");
+  type_file_wrapper = py.PyObject_GetAttrString(util, "FileWrapper");
+  name_close = py.PyUnicode_InternFromString("close");
+  py.Py_DecRef(util);
+  return type_list && type_tuple && type_file_wrapper && name_close ? 0 : -1;
+}

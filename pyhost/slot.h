@@ -1,0 +1,132 @@
+/* The private half of a slot, and what the files of the request path share. */
+#ifndef PYHOST_SLOT_H
+#define PYHOST_SLOT_H
+
+#include "internal.h"
+
+#pragma GCC visibility push(hidden)
+
+enum { CHUNK_COPY, CHUNK_OBJECT, CHUNK_FILE, CHUNK_SPOOL }; /* ph_chunk.kind */
+
+/* A piece of a streamed request body. */
+typedef struct body_block {
+  struct body_block *next;
+  uint32_t len;
+  char data[];
+} body_block;
+
+/* Guarded by mu: out_*, unsent, spool_*, flags, blocks, body_eof, want. The rest belongs to Go before ph_submit, then to the Python thread
+ * that runs the request until it sets PH_DONE. */
+typedef struct slot {
+  ph_slot pub; /* first: Go's view */
+  pthread_mutex_t mu;
+  pthread_cond_t cv; /* body pushed, chunks sent, cancelled, request over */
+  _Atomic uint32_t generation; /* one more when a request ends: what the app keeps (start_response, write, wsgi.input) is then stale */
+  _Atomic bool cancelled;      /* the client is gone */
+
+  struct slot *queue_next; /* dispatch.c */
+  struct slot *event_next; /* events.c */
+  _Atomic bool event_queued;
+
+  /* request body (input.c) */
+  char *body; /* in memory, whole, malloc'ed */
+  int64_t body_len;
+  body_block *blocks, *blocks_last; /* streamed, not yet read */
+  int64_t blocks_len;
+  bool body_eof, body_failed, want;
+  const char *win; /* the part of the body that is at hand */
+  int64_t win_len, win_pos, file_pos;
+  char *file_buf;
+  body_block *win_block;
+  bool reading; /* one reader at a time: the window is not for two */
+  bool full;    /* Go was told that much waits, and stopped */
+
+  int busy; /* calls of the app that run with the GIL released on this slot; the request's end waits for them. Guarded by mu */
+
+  /* response (response.c) */
+  uint32_t flags;
+  char *head; /* status, then the header record */
+  uint32_t head_cap, status_len, headers_len;
+  bool head_set, buffer_one; /* buffer_one: the iterable has one item, so the first chunk is the last */
+  ph_chunk *out_first, *out_last;
+  int64_t unsent;       /* bytes given to Go and not yet given back */
+  int64_t spool_unsent; /* of these, in the spool file */
+  int64_t spool_pos;    /* end of the spool file */
+  int spool_fd;
+  char note[200]; /* for the crash line: "GET /path" */
+} slot;
+
+/* What the app holds of a request: the data of a wsgi.input object. */
+typedef struct handle {
+  slot *s;
+  uint32_t generation;
+} handle;
+
+static inline slot *slot_of(ph_slot *p) { return (slot *)p; }
+
+/* ---- slot.c ---- */
+/* Brackets what the app's threads do on the slot with the GIL released. unblocked_begin locks mu, unblocked_end unlocks it. */
+PyThreadState *unblocked_begin(slot *s);
+void unblocked_end(slot *s, PyThreadState *ts);
+
+/* ---- request.c ---- */
+/* The request's handle, where it still is the one that the slot serves, else NULL with RuntimeError set. GIL: held. */
+handle *handle_live(PyObject *input, const char *what);
+handle *handle_data(PyObject *input);
+PyObject *input_new(slot *s);
+/* The dict of the request, new reference, or NULL with an exception. GIL: held. */
+PyObject *environ_new(slot *s, PyObject *input);
+int environ_init(void);
+
+PyObject *app_of(slot *s);
+/* Borrowed: lives as long as o. GIL: held. */
+static inline PyObject *py_type_borrowed(PyObject *o) {
+  PyObject *t = py.PyObject_Type(o);
+  py.Py_DecRef(t);
+  return t;
+}
+
+/* ---- input.c ---- */
+extern PyMethodDef input_methods[];
+PyObject *input_iternext(PyObject *self);
+/* Frees what the body holds. GIL: either. Thread: the one that runs the request, or ph_release. */
+void input_reset(slot *s);
+
+/* ---- response.c ---- */
+int response_init(void);
+/* Runs the app for the slot's request; sets PH_DONE. GIL: held. */
+void request_run(slot *s);
+extern PyMethodDef start_response_def;
+void response_reset(slot *s);
+
+/* ---- head.c ---- */
+/* Checks a status line and a header list and stores them. 0, or -1 with an exception that names what is wrong. GIL: held. */
+int head_set(slot *s, PyObject *status, PyObject *headers);
+
+/* ---- output.c ---- */
+/* Adds a piece of the body: keeps the bytes object or copies it; blocks (GIL released) where the client is too slow and the spool is full.
+ * 0, or -1 with OSError where the client is gone, TypeError where it is no bytes. GIL: held. */
+int output_bytes(slot *s, PyObject *bytes, bool unbounded);
+/* Adds size bytes of a file (fd is dup'ed). 0, or -1 with an exception. GIL: held. */
+int output_file(slot *s, int fd, int64_t offset, int64_t size);
+/* Sets flags and tells Go. GIL: either. */
+void output_flags(slot *s, uint32_t flags, bool now);
+void output_reset(slot *s);
+int64_t output_objects_waiting(void);
+
+/* ---- dispatch.c ---- */
+void dispatch_submit(slot *s);
+/* The life of Python thread number me; returns never. GIL: held at the call. */
+void dispatch_loop(int me);
+int dispatch_init(int threads, double switch_interval, bool gil);
+void dispatch_stats(ph_stats *out);
+
+/* ---- thread.c ---- */
+void thread_set_current(slot *s);
+
+/* ---- events.c ---- */
+/* Slots that Go was not told of yet. */
+bool events_pending(void);
+
+#pragma GCC visibility pop
+#endif
