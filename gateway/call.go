@@ -21,6 +21,8 @@ type call struct {
 	c   *conn           // nil once the connection has nothing to do with it any more
 	x   pyhost.Exchange // nil once it is, or is about to be, released
 	out pyhost.Output
+	// given is how many of out.Chunks were given back.
+	given int
 
 	req       pyhost.Request
 	rec, path []byte   // memory for the environ record and the decoded path
@@ -44,7 +46,9 @@ var callPool = sync.Pool{New: func() any { return &call{news: make(chan struct{}
 
 func newCall(c *conn, q *request) *call {
 	k := callPool.Get().(*call)
+	k.mu.Lock() // an earlier user may still look whether it is k's
 	k.s, k.c = c.s, c
+	k.mu.Unlock()
 	k.head, k.http10, k.keepAlive = q.head, q.http10, q.keepAlive
 	n := copy(k.where[:], q.method)
 	n += copy(k.where[n:], " ")
@@ -80,7 +84,7 @@ func (k *call) recycle() {
 
 func (k *call) reset(rec, path []byte, chunks []pyhost.Chunk, news chan struct{}) {
 	k.s, k.c, k.x, k.file = nil, nil, nil, nil
-	k.out = pyhost.Output{Chunks: chunks}
+	k.out, k.given = pyhost.Output{Chunks: chunks}, 0
 	k.req = pyhost.Request{}
 	k.rec, k.path, k.news = rec, path, news
 	k.continueOwed, k.begun, k.over, k.writing, k.gone, k.done = false, false, false, false, false, false
@@ -110,8 +114,8 @@ func (k *call) ExchangeReady(x pyhost.Exchange) {
 		return
 	}
 	if k.writing {
+		k.signal() // under the lock: a writer that ends takes once more after it
 		k.mu.Unlock()
-		k.signal()
 		return
 	}
 	x = k.released(k.protectedStep())
@@ -168,15 +172,26 @@ func (k *call) step() bool {
 	if k.writing {
 		return false
 	}
-	if n := len(k.out.Chunks); k.over && n > 0 {
-		k.x.Sent(n)
-		k.out.Chunks = k.out.Chunks[:0]
+	if k.over {
+		k.giveBack()
 	}
 	return k.over && k.done
 }
 
+// giveBackTo gives back the first n chunks of the last take, giveBack all.
+func (k *call) giveBackTo(n int) {
+	if n > k.given {
+		k.x.Sent(n - k.given)
+		k.given = n
+	}
+}
+
+func (k *call) giveBack() {
+	k.giveBackTo(len(k.out.Chunks))
+	k.out.Chunks, k.given = k.out.Chunks[:0], 0
+}
+
 func (k *call) take() {
-	k.out.Chunks = k.out.Chunks[:0]
 	k.x.Take(&k.out)
 	k.done = k.done || k.out.Done
 	if k.out.Done && !k.out.Complete {
@@ -221,11 +236,15 @@ func (k *call) takeOver(c *conn, why error) bool {
 	if k.c != c {
 		return false
 	}
-	k.x.EndBody(why)
+	if k.x != nil && !k.done {
+		k.x.EndBody(why)
+	}
 	if k.begun {
 		return false
 	}
-	k.x.Cancel()
+	if k.x != nil {
+		k.x.Cancel()
+	}
 	k.end(endByReader)
 	return true
 }
@@ -314,8 +333,7 @@ func (k *call) respond() {
 			b = append(b, o.Chunks[i].Data...)
 		}
 	}
-	k.x.Sent(len(o.Chunks))
-	o.Chunks = o.Chunks[:0]
+	k.giveBack()
 	k.writeWhole(p, b, keep)
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,7 @@ type conn struct {
 
 	bodyLeft  atomic.Int64 // bytes of the request's body that did not come yet; at least 1 where that is not known
 	streaming bool         // the goroutine gives the body to the app as it comes
+	k         *call        // of the request in hand; the goroutine's, to be compared with call.c under call.mu
 
 	mu         sync.Mutex // guards what follows
 	cond       sync.Cond  // something of it changed
@@ -68,14 +70,14 @@ func (c *conn) serve() {
 
 // panicked answers 500 where no response has begun.
 func (c *conn) panicked() {
-	c.mu.Lock()
-	busy := c.busy
-	c.mu.Unlock()
-	if !busy {
-		_, _ = c.tryWrite(appendPlain(nil, 500, false, false, false))
-		c.closeWrite()
+	defer func() { _ = recover() }() // the host itself may be what panics
+	if k := c.k; c.isOver() || k != nil && k.takeOver(c, errPanic) {
+		c.answer(appendPlain(nil, 500, false, false, false))
+		c.linger()
 	}
 }
+
+var errPanic = errors.New("gateway: panic")
 
 // serveOne serves one request. False: the connection has ended.
 func (c *conn) serveOne() bool {
@@ -119,15 +121,11 @@ func (c *conn) readHead() (n int, ok bool) {
 			}
 			continue
 		}
-		_, err := c.fill()
-		if err != nil && err != errWoken {
-			return 0, false
-		}
 		if c.deadline.Load() == expired {
-			if idle && c.r == c.w {
-				return 0, false
-			}
-			return 0, c.refuse(408, nil)
+			return 0, !idle && c.refuse(408, nil)
+		}
+		if _, err := c.fill(); err != nil && err != errWoken {
+			return 0, false
 		}
 		if idle && c.r < c.w {
 			c.setDeadline(c.s.HeaderTimeout)
@@ -161,6 +159,7 @@ func (c *conn) serveRequest(q *request) bool {
 		k.recycle()
 		return c.notFound(q)
 	}
+	c.k = k
 	d := newBodyDecoder(q)
 	streaming, ok := c.submit(k, q, &d, mount)
 	if !ok {

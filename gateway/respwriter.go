@@ -45,14 +45,9 @@ func (k *call) write(c *conn) {
 	}
 	k.end(how)
 	k.writing = false
-	if n := len(k.out.Chunks); n > 0 {
-		k.x.Sent(n)
-		k.out.Chunks = k.out.Chunks[:0]
-	}
-	select {
-	case <-k.news:
-		k.protectedStep()
-	default:
+	k.giveBack()
+	if !k.done {
+		k.protectedStep() // what was signalled and not taken
 	}
 	x := k.released(k.done)
 	k.mu.Unlock()
@@ -93,13 +88,13 @@ func (k *call) writeBody(c *conn) ending {
 			return k.endOfFailure()
 		}
 		<-k.news
-		k.mu.Lock()
+		k.mu.Lock() // the connection's goroutine looks at k.done
 		gone := k.gone
+		k.take()
 		k.mu.Unlock()
 		if gone {
 			return endCut
 		}
-		k.take()
 		if k.out.WantBody {
 			k.wantBody()
 		}
@@ -121,7 +116,7 @@ func (k *call) endOfFailure() ending {
 // writeChunks writes what was taken, gives the chunks back, and ends a chunked body that is complete.
 func (k *call) writeChunks(c *conn) error {
 	w, o := &k.w, &k.out
-	done := 0 // chunks whose bytes are written or in w.b
+	defer k.giveBack()
 	for i := range o.Chunks {
 		ch := &o.Chunks[i]
 		size := chunkSizeOf(ch)
@@ -135,19 +130,14 @@ func (k *call) writeChunks(c *conn) error {
 				return err
 			}
 		}
-		done++
 		if len(w.b) == 0 {
-			k.x.Sent(done)
-			done = 0
+			k.giveBackTo(i + 1)
 		}
 	}
 	if w.framing == byChunks && o.Complete {
 		w.b = append(w.b, "0\r\n\r\n"...)
 	}
-	err := k.flush(c, nil, nil)
-	k.x.Sent(done)
-	o.Chunks = o.Chunks[:0]
-	return err
+	return k.flush(c, nil, nil)
 }
 
 // writeChunk writes the first size bytes of a chunk with its framing, small ones into w.b.

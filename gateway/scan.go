@@ -2,7 +2,7 @@ package gateway
 
 import "bytes"
 
-// Limits of a request's header section. Bytes count as sent, with the line ends.
+// Limits of a request's header section. maxHeaderBytes counts the field lines with their line ends.
 const (
 	maxRequestLine = 16 << 10
 	maxHeaderBytes = 64 << 10

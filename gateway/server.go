@@ -201,13 +201,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for ln := range s.listeners {
 		listeners = append(listeners, ln)
 	}
-	for c := range s.conns {
-		c.wake()
-	}
 	s.mu.Unlock()
 	for _, ln := range listeners {
 		s.closeListener(ln)
 	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.wake()
+	}
+	s.mu.Unlock()
 	t := time.NewTicker(5 * time.Millisecond)
 	defer t.Stop()
 	for !s.empty() {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -142,9 +143,19 @@ func get(h *Host, app int, path string) (string, error) {
 var childActions = map[string]func(h *Host) error{
 	// get prints the answer to one request.
 	"get": func(h *Host) error {
+		defer h.writeLog()
 		body, err := get(h, 0, "/some/path")
 		fmt.Println(body)
 		return err
+	},
+	// get, then info: all that signal handlers had to say was said.
+	"get, info": func(h *Host) error {
+		if body, err := get(h, 0, "/"); err != nil {
+			return fmt.Errorf("%s: %w", body, err)
+		}
+		h.Info()
+		h.writeLog()
+		return nil
 	},
 	"info": func(h *Host) error {
 		text, err := json.Marshal(h.Info())
@@ -200,6 +211,28 @@ var childActions = map[string]func(h *Host) error{
 			}
 		}
 	},
+	// storm sends SIGUSR1 while goroutines allocate and requests run.
+	"storm": func(h *Host) error {
+		errs := make(chan error, 4)
+		for range 4 {
+			go func() {
+				var err error
+				for i := 0; i < 250 && err == nil; i++ {
+					_ = make([]byte, 1<<16)
+					_, err = get(h, 0, "/")
+				}
+				errs <- err
+			}()
+		}
+		for range 4000 {
+			syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+		}
+		var all error
+		for range 4 {
+			all = errors.Join(all, <-errs)
+		}
+		return all
+	},
 	// nil dereference in Go, recovered.
 	"go panic": func(*Host) (err error) {
 		defer func() {
@@ -250,7 +283,8 @@ func (j childJob) startIn(t *testing.T, dir string, env ...string) childResult {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(plainEnvironment(env...), childVariable+"="+string(text))
+	// Under -race a process would sleep for a second before it ends.
+	cmd.Env = append(plainEnvironment(env...), childVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	cmd.Dir = dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -268,7 +302,7 @@ func (j childJob) startIn(t *testing.T, dir string, env ...string) childResult {
 
 // plainEnvironment is one in which only what a test sets changes how python starts.
 func plainEnvironment(more ...string) []string {
-	return append([]string{"PATH=/usr/bin:/bin", "HOME=/nonexistent", "TMPDIR=" + os.TempDir()}, more...)
+	return append([]string{"PATH=/usr/bin:/bin", "HOME=/nonexistent", "TMPDIR=" + os.TempDir(), "ASAN_OPTIONS=" + os.Getenv("ASAN_OPTIONS")}, more...)
 }
 
 // write makes files of a folder for the test: name, text, name, text.
@@ -290,19 +324,29 @@ func write(t *testing.T, namesAndTexts ...string) string {
 // anyPython is one Python for tests that need no matrix: the newest.
 func anyPython(t *testing.T) Python {
 	t.Helper()
-	list := loadablePythons(t)
+	list := pythonsHere(t)
 	return list[len(list)-1]
+}
+
+var foundPythons []Python
+
+// pythonsHere are the Pythons that can be loaded, each library once. They are looked for once.
+func pythonsHere(t *testing.T) []Python {
+	t.Helper()
+	if foundPythons == nil {
+		for _, p := range loadablePythons(t) {
+			if !slices.ContainsFunc(foundPythons, func(q Python) bool { return q.Library == p.Library }) {
+				foundPythons = append(foundPythons, p)
+			}
+		}
+	}
+	return foundPythons
 }
 
 // forEachPython runs a test on every Python that can be loaded.
 func forEachPython(t *testing.T, test func(t *testing.T, p Python)) {
 	t.Helper()
-	seen := map[string]bool{}
-	for _, p := range loadablePythons(t) {
-		if seen[p.Library] {
-			continue // the same one by two paths
-		}
-		seen[p.Library] = true
-		t.Run(p.Version+" "+p.Source, func(t *testing.T) { test(t, p) })
+	for _, p := range pythonsHere(t) {
+		t.Run(p.Version+" "+p.Prefix, func(t *testing.T) { test(t, p) })
 	}
 }

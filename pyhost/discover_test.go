@@ -353,6 +353,9 @@ func TestTheLibcIsReadFromTheInterpreterOfAProgram(t *testing.T) {
 		ph := make([]byte, 56)
 		ph[0], ph[8], ph[32] = byte(elf.PT_INTERP), 64+56, byte(len(name))
 		h[32], h[56] = 64, 1
+		if err := os.Remove(path); err != nil { // its mode would stay
+			t.Fatal(err)
+		}
 		writeFile(t, path, string(h)+string(ph)+name, 0o755)
 		f, err := elf.Open(path)
 		if err != nil {

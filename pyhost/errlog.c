@@ -6,7 +6,11 @@
 #include <unistd.h>
 
 /* Level warn for wsgi.errors: Flask sends its whole log there, Python's own errors come with a traceback from elsewhere. */
-enum { LINE_MAX_BYTES = 64 << 10 }; /* a longer line goes out in pieces: an app must not fill memory by never ending one */
+enum {
+  LINE_MAX_BYTES = 64 << 10, /* a longer line goes out in pieces: an app must not fill memory by never ending one */
+  LOG_BYTES_MAX = 8 << 20,   /* not written yet; past that wsgi.errors waits */
+  WAIT_MS = 100,             /* at most, for one write */
+};
 
 /* The line that this thread has begun. A line of one thread is never mixed with another's. */
 static _Thread_local char *partial;
@@ -47,6 +51,15 @@ void ph_errors_end(void) {
   if (partial_len) end_line();
 }
 
+/* An app that writes faster than the log is written waits, as it would for a pipe, or the lines would fill memory. Not for ever: who reads
+ * the log may be waiting for the app. GIL: held. */
+static void wait_for_log(void) {
+  if (ph_forked || ph_log_waiting() < LOG_BYTES_MAX) return;
+  PyThreadState *ts = py.PyEval_SaveThread();
+  for (int ms = 0; ms < WAIT_MS && ph_log_waiting() >= LOG_BYTES_MAX; ms++) usleep(1000);
+  py.PyEval_RestoreThread(ts);
+}
+
 /* errors_write(str): whole lines to the log, the rest is kept for this thread's next call. */
 static PyObject *errors_write(PyObject *self, PyObject *text) {
   (void)self;
@@ -56,6 +69,11 @@ static PyObject *errors_write(PyObject *self, PyObject *text) {
   for (const char *p = data, *end = data + len; p < end;) {
     const char *nl = memchr(p, '\n', (size_t)(end - p));
     size_t n = (size_t)((nl ? nl : end) - p);
+    if (n > LINE_MAX_BYTES) {
+      for (n = LINE_MAX_BYTES; (p[n] & 0xc0) == 0x80; n--) { /* not inside a character */
+      }
+      nl = NULL;
+    }
     if (partial_len + n > LINE_MAX_BYTES) end_line();
     if (nl && !partial_len)
       put(4, p, n);
@@ -66,6 +84,7 @@ static PyObject *errors_write(PyObject *self, PyObject *text) {
     p += n + (nl != NULL);
   }
   free(data);
+  wait_for_log();
   py.Py_IncRef(ph_none);
   return ph_none;
 }

@@ -6,10 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LOG_MAX = 1 << 20 }; /* bytes of one entry: the message of an exception may be a whole document */
+
 int ph_event_fd = -1;
 
 static _Atomic(slot *) events;
 static _Atomic(ph_logline *) log_lines;
+static _Atomic int64_t log_bytes; /* of lines that Go has not written yet */
 static _Atomic bool told; /* the eventfd was written since Go last began to collect */
 
 void ph_event_notify(void) {
@@ -54,11 +57,13 @@ int ph_events(uint32_t *ids, int n) {
 }
 
 void ph_log(int level, int id, const char *text, size_t len) {
+  if (len > LOG_MAX) len = LOG_MAX;
   ph_logline *l = malloc(sizeof *l + len + 1);
   if (!l) return;
   l->level = level, l->slot = id, l->len = (uint32_t)len;
   memcpy(l->text, text, len);
   l->text[len] = 0;
+  atomic_fetch_add(&log_bytes, (int64_t)len);
   ph_logline *old = atomic_load(&log_lines);
   do l->next = old;
   while (!atomic_compare_exchange_weak(&log_lines, &old, l));
@@ -85,4 +90,9 @@ ph_logline *ph_log_take(void) {
   return out;
 }
 
-void ph_log_free(ph_logline *l) { free(l); }
+void ph_log_free(ph_logline *l) {
+  atomic_fetch_sub(&log_bytes, l->len);
+  free(l);
+}
+
+int64_t ph_log_waiting(void) { return atomic_load(&log_bytes); }

@@ -234,7 +234,7 @@ func (h *Host) startEvents(f *os.File) {
 
 func (h *Host) writeLog() {
 	for l := C.ph_log_take(); l != nil; {
-		text := C.GoStringN((*C.char)(unsafe.Pointer(uintptr(unsafe.Pointer(l))+C.sizeof_ph_logline)), C.int(l.len))
+		text := C.GoStringN((*C.char)(unsafe.Pointer(uintptr(unsafe.Pointer(l))+unsafe.Offsetof(l.len)+unsafe.Sizeof(l.len))), C.int(l.len))
 		h.log.Log(context.Background(), slog.Level(l.level), strings.TrimRight(text, "\n"))
 		next := l.next
 		C.ph_log_free(l)

@@ -122,3 +122,25 @@ def ask():
 		}
 	})
 }
+
+func TestAChildOfAForkInTheImportNeverBecomesASecondServer(t *testing.T) {
+	for name, run := range map[string]string{
+		"returns": "pass", "exits": "sys.exit(3)", "raises": "raise ValueError('in the child')",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := write(t, "app.py", answering(`
+import os, sys
+pid = os.fork()
+if pid == 0:
+    `+run+`
+else:
+    status = os.waitpid(pid, 0)[1]
+`, "(os.WIFEXITED(status), os.WEXITSTATUS(status), pid != 0)"))
+			want := map[string]string{"returns": "(True, 0, True)", "exits": "(True, 3, True)", "raises": "(True, 1, True)"}[name]
+			r := childJob{Python: anyPython(t), Dir: dir, Apps: []string{"app"}, Action: "get"}.start(t)
+			if r.code != 0 || strings.TrimSpace(r.stdout) != want {
+				t.Fatalf("%+v", r)
+			}
+		})
+	}
+}

@@ -59,11 +59,11 @@ static char *latin1_copy(char *out, text t) {
 
 static int room(slot *s, uint32_t used, uint64_t more) {
   uint64_t need = used + more;
-  if (need <= s->head_cap) return 0;
   if (need > HEAD_MAX) {
     py.PyErr_SetString(ph_exc_ValueError, "start_response(): the headers are longer than 1 MiB");
     return -1;
   }
+  if (need <= s->head_cap) return 0;
   char *head = realloc(s->head, need * 2);
   if (!head) {
     py.PyErr_NoMemory();

@@ -281,6 +281,7 @@ func (h *Host) Shutdown(ctx context.Context) error {
 			return
 		}
 		h.state = stateEnded
+		defer h.writeLog() // what atexit handlers said must not be lost with the process
 		if reason := C.ph_shutdown(); reason != nil {
 			done <- errors.New("pyhost: Python's end: " + takeText(reason))
 			return

@@ -44,7 +44,8 @@ static int next_block(slot *s, uint32_t generation) {
       return 1;
     }
     if (s->body_eof) return s->body_failed ? -1 : 0;
-    if (atomic_load(&s->cancelled)) return -1;
+    /* Go feeds the body until the response is over: close() would wait for ever. */
+    if (atomic_load(&s->cancelled) || s->flags & (PH_COMPLETE | PH_FAILED)) return -1;
     s->want = true;
     ph_event_push(&s->pub, true);
     pthread_cond_wait(&s->cv, &s->mu);
@@ -94,7 +95,7 @@ static int window(slot *s) {
   } else if (atomic_load(&s->generation) != generation) {
     py.PyErr_SetString(ph_exc_RuntimeError, "wsgi.input was used after its request had ended");
   } else {
-    py.PyErr_SetString(ph_exc_OSError, "the client closed the connection before the request body was complete");
+    py.PyErr_SetString(ph_exc_OSError, "the client closed the connection before the request body was complete, or the response is over");
   }
   return -1;
 }
@@ -123,12 +124,13 @@ static Py_ssize_t parse_size(PyObject *const *args, Py_ssize_t n, const char *wh
 static slot *begin(PyObject *self, const char *what) {
   handle *h = handle_live(self, what);
   if (!h) return NULL;
-  if (h->s->reading) {
+  if (atomic_exchange(&h->s->reading, true)) {
     py.PyErr_SetString(ph_exc_RuntimeError, "wsgi.input is being read by another thread");
     return NULL;
   }
-  h->s->reading = true;
-  return h->s;
+  if (handle_live(self, what)) return h->s; /* again: without a GIL the request may have ended meanwhile */
+  h->s->reading = false;
+  return NULL;
 }
 
 static PyObject *end(slot *s, PyObject *result) {

@@ -30,8 +30,12 @@ void ph_main_child(void);
 /* ---- signals.c ---------------------------------------------------------------------------------------------------------------------- */
 /* Notes the handlers that Go set. Thread: any, before CPython starts. wanted: ph_start_options.signals. */
 void ph_signals_record(uint64_t wanted);
-/* Gives each signal to its owner. GIL: held, Python's main thread. */
-void ph_signals_settle(void);
+/* Gives each signal to its owner. sigint_default: Python's handler for SIGINT is its own, not the app's. GIL: either. Thread: Python's main
+ * thread. */
+void ph_signals_settle(bool sigint_default);
+/* Lets the signal module believe that no handler was set when CPython started, as in python: Go's would read as None, which
+ * signal.signal() does not take back. GIL: held, Python's main thread, before any app is imported. 0, or -1 with an exception. */
+int ph_signals_pretend(void);
 /* In a forked process: no signal goes to Go or to us any more. Async-signal-safe. */
 void ph_signals_child(void);
 /* Go's handler for a signal, as noted. Async-signal-safe. */

@@ -27,15 +27,16 @@ func TestEveryWayToNameAnAppFindsIt(t *testing.T) {
 		"django.wsgi", appSource("application", "not the package")+"assert __name__ != 'django'\n",
 		"deep/folder/script.py", "import neighbour\n"+appSource("app", "file"),
 		"deep/folder/neighbour.py", "import script\n",
+		"mysite/wsgi.py", appSource("application", "startproject"), "mysite/__init__.py", "",
 		"odd-name.py", appSource("other", "odd"),
 	)
 	forEachPython(t, func(t *testing.T, p Python) {
 		for spec, want := range map[string]string{
 			"first": "application", "first:app": "app", "second": "app", "package.inner:holder.app": "dotted", "factory:make()": "made",
 			"site.wsgi": "wsgi", dir + "/site.wsgi": "wsgi", "django.wsgi": "not the package", "./deep/folder/script.py": "file",
-			"odd-name.py:other": "odd",
+			"odd-name.py:other": "odd", "mysite.wsgi": "startproject", "mysite.wsgi:application": "startproject",
 		} {
-			r := childJob{Python: p, Dir: dir, Apps: []string{spec}, Action: "get"}.startIn(t, dir)
+			r := childJob{Python: p, Dir: dir, Apps: []string{spec}, Action: "get"}.start(t)
 			if r.code != 0 || strings.TrimSpace(r.stdout) != want {
 				t.Errorf("%s: want %q: %+v", spec, want, r)
 			}
@@ -73,7 +74,8 @@ func TestAnAppThatCantBeLoadedSaysWhyInOneLineAndTracesItsOwnFramesOnly(t *testi
 		{"good:create_app(1)", "a factory is called without arguments: create_app()", nil},
 		{"good:", "names no app", nil},
 		{"no-module:app", "is neither a module's name nor the path", nil},
-		{"none.wsgi", "there is no file " + dir + "/none.wsgi", nil},
+		{"none.wsgi", "there is no module 'none' in " + dir + " or elsewhere on sys.path, and no file " + dir + "/none.wsgi", nil},
+		{"./none.wsgi", "there is no file " + dir + "/none.wsgi", nil},
 		{"good:fails()", "the app raised ValueError: no settings", []string{"Traceback", "good.py", "in fails", "ValueError: no settings"}},
 		{"missing", "the app imports notinstalled_anywhere, which is not there for", []string{"Traceback", "missing.py\", line 3", "missing.py\", line 2",
 			"ModuleNotFoundError"}},
@@ -91,7 +93,7 @@ func TestAnAppThatCantBeLoadedSaysWhyInOneLineAndTracesItsOwnFramesOnly(t *testi
 		specs = append(specs, test.spec)
 	}
 	forEachPython(t, func(t *testing.T, p Python) {
-		r := childJob{Python: p, Dir: dir, Apps: specs}.startIn(t, dir)
+		r := childJob{Python: p, Dir: dir, Apps: specs}.start(t)
 		if r.code != childLoadFailed {
 			t.Fatalf("%+v", r)
 		}

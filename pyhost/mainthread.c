@@ -100,8 +100,9 @@ static void handler_ended(void) {
   (void)n; /* full: many exits were asked for already */
 }
 
-static void run_signals(void) {
-  bool ran = false;
+/* came: CPython's handler has said so. */
+static void run_signals(bool came) {
+  bool ran = came;
   if (py.PyErr_CheckSignals() != 0) handler_ended(), ran = true;
   if (ph_forked) ph_forked_exit();
   uint64_t set = atomic_exchange(&asked, 0);
@@ -117,10 +118,12 @@ static void run_signals(void) {
   if (ran) ph_main_settle(); /* a handler may call signal.signal: this is Python's main thread */
 }
 
-static void drain(int fd) {
+/* Whether there was something. */
+static bool drain(int fd) {
   char sink[256];
-  while (read(fd, sink, sizeof sink) > 0) {
-  }
+  bool any = false;
+  while (read(fd, sink, sizeof sink) > 0) any = true;
+  return any;
 }
 
 static void loop(void) {
@@ -129,22 +132,30 @@ static void loop(void) {
     PyThreadState *ts = py.PyEval_SaveThread();
     poll(fds, 2, wakeup_ours ? -1 : ASK_MS);
     drain(wake_fd);
-    drain(signal_pipe[0]);
+    bool came = drain(signal_pipe[0]);
     py.PyEval_RestoreThread(ts);
-    run_signals();
+    run_signals(came);
     ph_release_objects();
     run_command();
   }
 }
 
-void ph_main_settle(void) {
-  ph_signals_settle();
-  PyObject *fd = py.PyLong_FromLong(signal_pipe[1]), *r = NULL;
-  if (fd) r = ph_helper_call("take_wakeup_fd", fd, NULL);
-  wakeup_ours = r && py.PyObject_IsTrue(r) == 1;
-  if (!r) ph_log_exception(NULL, "signal.set_wakeup_fd raised");
+/* A handler may run, and raise, inside the calls here: then all is done again. True: settled. */
+static bool settle(void) {
+  PyObject *fd = py.PyLong_FromLong(signal_pipe[1]), *taken = NULL, *plain = ph_helper_call("sigint_is_default", NULL);
+  ph_signals_settle(plain && py.PyObject_IsTrue(plain) == 1);
+  if (fd && plain) taken = ph_helper_call("take_wakeup_fd", fd, NULL);
+  wakeup_ours = taken && py.PyObject_IsTrue(taken) == 1;
+  if (!taken) handler_ended();
   PY_XDECREF(fd);
-  PY_XDECREF(r);
+  PY_XDECREF(plain);
+  PY_XDECREF(taken);
+  return taken != NULL;
+}
+
+void ph_main_settle(void) {
+  for (int tries = 0; tries < 10 && !settle(); tries++) {
+  }
 }
 
 void ph_main_child(void) {

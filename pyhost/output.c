@@ -14,6 +14,7 @@
 enum {
   MEMORY_LIMIT = 256 << 10,
   COPY_LIMIT = 16 << 10,      /* smaller pieces are copied: cheaper than to give the object back under the GIL */
+  SPOOL_FILE = 4 << 20,       /* a reply's next spooled bytes go to another file after that many */
   WAKE_OBJECTS_AT = 1 << 20,  /* bytes of sent objects that are not left to wait for the next request */
 };
 
@@ -37,20 +38,20 @@ void ph_release_objects(void) {
 
 int64_t output_objects_waiting(void) { return atomic_load(&sent_objects_bytes); }
 
-static void chunk_free(slot *s, ph_chunk *c) {
+static void chunk_free(ph_chunk *c) {
   switch (c->kind) {
   case CHUNK_OBJECT: {
+    /* Counted first: once it is on the list, a thread with the GIL may free it. */
+    bool much = atomic_fetch_add(&sent_objects_bytes, c->size) + c->size >= WAKE_OBJECTS_AT;
     ph_chunk *old = atomic_load(&sent_objects);
     do c->next = old;
     while (!atomic_compare_exchange_weak(&sent_objects, &old, c));
-    if (atomic_fetch_add(&sent_objects_bytes, c->size) + c->size >= WAKE_OBJECTS_AT) ph_main_wake();
+    if (much) ph_main_wake();
     return;
   }
   case CHUNK_FILE:
+  case CHUNK_SPOOL:
     close(c->fd);
-    break;
-  case CHUNK_SPOOL: /* the disk gets the space back at once, not at the end of the reply */
-    fallocate(s->spool_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, c->offset, c->size);
     break;
   }
   free(c);
@@ -63,7 +64,7 @@ void ph_sent(ph_slot *p, ph_chunk *first, ph_chunk *last) {
     next = c == last ? NULL : c->next;
     if (c->kind != CHUNK_FILE) bytes += c->size;
     if (c->kind == CHUNK_SPOOL) spooled += c->size;
-    chunk_free(s, c);
+    chunk_free(c);
   }
   pthread_mutex_lock(&s->mu);
   s->unsent -= bytes;
@@ -96,49 +97,70 @@ static int client_gone(void) {
   return -1;
 }
 
-/* Opens the spool file where it is not yet: an errno, or 0. GIL: released. */
-static int spool_open(slot *s) {
-  if (s->spool_fd >= 0) return 0;
+/* Opens a spool file: a descriptor, or -1 with errno. */
+static int spool_open(void) {
   int fd = open(ph_spool_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd < 0) { /* a file system without O_TMPFILE */
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/gowsgi-reply-XXXXXX", ph_spool_dir);
-    if (n < 0 || (size_t)n >= sizeof path) return ENAMETOOLONG;
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0) return errno;
-    unlink(path);
+  if (fd >= 0) return fd;
+  char path[4096]; /* a file system without O_TMPFILE */
+  int n = snprintf(path, sizeof path, "%s/gowsgi-reply-XXXXXX", ph_spool_dir);
+  if (n < 0 || (size_t)n >= sizeof path) {
+    errno = ENAMETOOLONG;
+    return -1;
   }
-  s->spool_fd = fd;
+  fd = mkostemp(path, O_CLOEXEC);
+  if (fd >= 0) unlink(path);
+  return fd;
+}
+
+/* A chunk for n bytes to come, with its place in a spool file: NULL with errno. The disk gets space back by the end of the file, when the
+ * last of its chunks is sent. Never by a hole, nor by writing over what was sent: sendfile gave the client's socket the file's own pages,
+ * and what the client has not fetched yet would change. mu held, GIL released. */
+static ph_chunk *spool_reserve(slot *s, int64_t n) {
+  if (s->spool_fd >= 0 && s->spool_pos >= SPOOL_FILE) {
+    close(s->spool_fd);
+    s->spool_fd = -1;
+  }
+  if (s->spool_fd < 0) {
+    if ((s->spool_fd = spool_open()) < 0) return NULL;
+    s->spool_pos = 0;
+    s->spool_files++;
+  }
+  ph_chunk *c = chunk_new(CHUNK_SPOOL, 0);
+  if (!c) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  if ((c->fd = fcntl(s->spool_fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+    free(c);
+    return NULL;
+  }
+  c->owner = (void *)s->spool_files;
+  c->offset = s->spool_pos, c->size = n;
+  s->spool_pos += n; /* the app may call write() on several threads at once: each has its own part of the file */
+  return c;
+}
+
+/* An errno, or 0. GIL: released. */
+static int spool_write(const ph_chunk *c, const char *p) {
+  for (int64_t done = 0; done < c->size;) {
+    ssize_t w = pwrite(c->fd, p + done, (size_t)(c->size - done), c->offset + done);
+    if (w < 0 && errno != EINTR) return errno;
+    if (w > 0) done += w;
+  }
   return 0;
 }
 
-/* Appends to the spool file: an errno, or 0. GIL: released. */
-static int spool_write(slot *s, const char *p, int64_t n) {
-  int err = spool_open(s);
-  int64_t pos = s->spool_pos;
-  while (!err && n > 0) {
-    ssize_t w = pwrite(s->spool_fd, p, (size_t)n, pos);
-    if (w < 0 && errno != EINTR) err = errno;
-    if (w > 0) p += w, n -= w, pos += w;
-  }
-  return err;
-}
-
-/* Adds n spooled bytes that begin at spool_pos. mu held. -1: no memory. */
-static int enqueue_spooled(slot *s, int64_t n) {
+/* mu held. */
+static void enqueue_spooled(slot *s, ph_chunk *c) {
+  s->spool_unsent += c->size;
+  s->unsent += c->size;
   ph_chunk *last = s->out_last;
-  if (last && last->kind == CHUNK_SPOOL && last->offset + last->size == s->spool_pos) {
-    last->size += n;
+  if (last && last->kind == CHUNK_SPOOL && last->owner == c->owner && last->offset + last->size == c->offset) {
+    last->size += c->size;
+    chunk_free(c);
   } else {
-    ph_chunk *c = chunk_new(CHUNK_SPOOL, 0);
-    if (!c) return -1;
-    c->fd = s->spool_fd, c->offset = s->spool_pos, c->size = n;
     enqueue(s, c);
   }
-  s->spool_pos += n;
-  s->spool_unsent += n;
-  s->unsent += n;
-  return 0;
 }
 
 /* The slow way: the memory is full. GIL: held. */
@@ -152,10 +174,18 @@ static int output_spooled(slot *s, const char *p, int64_t n) {
   }
   bool gone = atomic_load(&s->cancelled) || s->generation != generation;
   if (!gone) {
-    pthread_mutex_unlock(&s->mu);
-    err = spool_write(s, p, n);
-    pthread_mutex_lock(&s->mu);
-    if (!err && enqueue_spooled(s, n) < 0) err = ENOMEM;
+    ph_chunk *c = spool_reserve(s, n);
+    if (c) {
+      pthread_mutex_unlock(&s->mu);
+      err = spool_write(c, p);
+      pthread_mutex_lock(&s->mu);
+    } else {
+      err = errno;
+    }
+    if (c && err)
+      chunk_free(c);
+    else if (c)
+      enqueue_spooled(s, c);
     ph_event_push(&s->pub, true);
   }
   unblocked_end(s, ts);

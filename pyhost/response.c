@@ -7,7 +7,7 @@
 static PyObject *type_list, *type_tuple, *type_file_wrapper, *name_close;
 
 void response_reset(slot *s) {
-  s->head_set = s->buffer_one = false;
+  s->head_set = false;
   if (s->head_cap > 1 << 16) {
     free(s->head);
     s->head = NULL, s->head_cap = 0;
@@ -59,27 +59,21 @@ static PyMethodDef write_def = {"write", (PyCFunction)do_write, METH_O, "write(d
 /* exc_info: "if exc_info is supplied, and the HTTP headers have already been sent, start_response must raise an error, and should re-raise
  * using the exc_info tuple". -1 with that exception. */
 static int reraise(PyObject *exc_info) {
-  PyObject *e[3];
-  if (py.PyTuple_Size(exc_info) != 3) {
-    py.PyErr_Clear();
-    py.PyErr_SetString(ph_exc_TypeError, "start_response(): exc_info must be the tuple that sys.exc_info() returns");
-    return -1;
-  }
-  for (int i = 0; i < 3; i++) {
-    e[i] = py.PyTuple_GetItem(exc_info, i); /* borrowed */
-    py.Py_IncRef(e[i]);
-    if (e[i] == ph_none) {
-      py.Py_DecRef(e[i]);
-      e[i] = NULL;
-    }
-  }
-  if (!e[0]) {
-    PY_XDECREF(e[1]);
-    PY_XDECREF(e[2]);
+  PyObject *e[3] = {NULL};
+  if (py.PyTuple_Size(exc_info) == 3)
+    for (int i = 0; i < 3; i++) e[i] = py.PyTuple_GetItem(exc_info, i); /* borrowed */
+  py.PyErr_Clear();
+  if (e[0] == ph_none) {
     py.PyErr_SetString(ph_exc_AssertionError, "start_response() was called again after the headers were sent");
     return -1;
   }
-  py.PyErr_Restore(e[0], e[1], e[2]);
+  /* Not PyErr_Restore, which trusts what it is given. */
+  int is_exception = e[1] ? py.PyObject_IsInstance(e[1], ph_exc_BaseException) : 0;
+  if (is_exception > 0) {
+    if (py.PyException_SetTraceback(e[1], e[2]) == 0) py.PyErr_SetObject(py_type_borrowed(e[1]), e[1]);
+  } else if (is_exception == 0) {
+    py.PyErr_SetString(ph_exc_TypeError, "start_response(): exc_info must be the tuple that sys.exc_info() returns");
+  }
   return -1;
 }
 
@@ -136,14 +130,16 @@ static int add_item(slot *s, PyObject *item, bool unbounded) {
 /* All items exist already, and there is no close(). */
 static bool complete_at_once(PyObject *type) { return type == type_list || type == type_tuple; }
 
-/* A list or a tuple: all of it exists, and goes to Go in one piece with the headers. */
+/* A list or a tuple: all of it exists, and goes to Go in one piece with the headers, or not at all. */
 static int send_list(slot *s, PyObject *result, bool list) {
-  Py_ssize_t n = list ? py.PyList_Size(result) : py.PyTuple_Size(result);
-  for (Py_ssize_t i = 0; i < n; i++) {
-    PyObject *item = list ? py.PyList_GetItem(result, i) : py.PyTuple_GetItem(result, i); /* borrowed */
+  Py_ssize_t n = list ? py.PyList_Size(result) : py.PyTuple_Size(result), len;
+  char *p;
+  for (Py_ssize_t i = 0; i < 2 * n; i++) { /* the second time around all are bytes */
+    Py_ssize_t k = i % n;
+    PyObject *item = list ? py.PyList_GetItem(result, k) : py.PyTuple_GetItem(result, k); /* borrowed */
     if (!item) return -1;
     py.Py_IncRef(item);
-    int r = add_item(s, item, true);
+    int r = i >= n ? add_item(s, item, true) : py.PyBytes_AsStringAndSize(item, &p, &len) < 0 ? bad_item(item) : 0;
     py.Py_DecRef(item);
     if (r < 0) return -1;
   }
@@ -189,12 +185,14 @@ static int send_iterable(slot *s, PyObject *result) {
     return -1;
   }
   int r = 0;
+  bool only = len == 1; /* the whole body, in one piece with the headers */
   while (r == 0 && (item = py.PyIter_Next(it))) {
     if (ph_forked) ph_forked_exit();
     if (atomic_load(&s->cancelled))
       r = 1;
     else
-      r = add_item(s, item, len == 1);
+      r = add_item(s, item, only);
+    only = false; /* __len__ may not tell the truth */
     py.Py_DecRef(item);
   }
   if (ph_forked) ph_forked_exit();
@@ -286,6 +284,7 @@ out:
   PY_XDECREF(sr);
   PY_XDECREF(environ);
   PY_XDECREF(input);
+  if (ph_forked) ph_forked_exit(); /* by a finalizer of the app's objects, or while an exception of its was shown */
   if (py.PyErr_Occurred()) py.PyErr_Clear(); /* nothing of this request may reach the next */
   ph_errors_end();
   retire(s);

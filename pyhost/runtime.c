@@ -104,7 +104,7 @@ static int prepare(const ph_start_options *o) {
   int rc = -1;
   if (!threading || find_builtins() != 0 || load_helpers(o->helper) != 0) goto done;
   if (!(dir = py.PyUnicode_DecodeFSDefault(o->dir)) || !(r = ph_helper_call("prepare", dir, NULL))) goto done;
-  if (ph_fork_init() != 0 || ph_request_init() != 0) goto done;
+  if (ph_signals_pretend() != 0 || ph_fork_init() != 0 || ph_request_init() != 0) goto done;
   rc = 0;
 done:
   PY_XDECREF(threading);

@@ -32,10 +32,10 @@ static bool is_plain(const struct sigaction *a) {
 
 static bool is_go(const struct sigaction *a) { return !is_plain(a) && (void *)a->sa_sigaction == go_handler; }
 
-/* Signals that Go's runtime itself needs, and the one that would end the process whenever a peer goes away. */
-static bool always_ours(int sig) { return sig == SIGURG || sig == SIGPROF || sig == SIGPIPE; }
+/* Signals that Go's runtime itself needs: to preempt goroutines, and for profiles. */
+static bool is_runtimes(int sig) { return sig == SIGURG || sig == SIGPROF; }
 
-static void settle(int sig) {
+static void settle(int sig, bool sigint_default) {
   struct sigaction now;
   if (!usable(sig) || sigaction(sig, NULL, &now) != 0) return;
   if (ph_crash_serves(sig)) {
@@ -51,14 +51,14 @@ static void settle(int sig) {
     }
     return;
   }
-  if (always_ours(sig)) {
+  if (is_runtimes(sig)) {
     if (is_app || (is_plain(&now) && is_go(&go[sig]))) {
       sigaction(sig, &go[sig], NULL);
       ph_logf(4, -1, "the app's handler for %s is not used: Go's runtime needs that signal", sig == SIGURG ? "SIGURG" : "SIGPROF");
     }
     return;
   }
-  if (wanted_by_go >> (sig - 1) & 1) {
+  if (wanted_by_go >> (sig - 1) & 1 || (sig == SIGINT && sigint_default)) {
     /* A signal that was ignored when the process started (nohup) stays so for Go until Notify; a handler of the app changes nothing. */
     if (is_app || (is_plain(&now) && is_go(&go[sig]))) {
       app[sig] = now, app_set[sig] = true;
@@ -74,8 +74,23 @@ static void settle(int sig) {
   }
 }
 
-void ph_signals_settle(void) {
-  for (int sig = 1; sig <= NSIG_MAX; sig++) settle(sig);
+void ph_signals_settle(bool sigint_default) {
+  for (int sig = 1; sig <= NSIG_MAX; sig++) settle(sig, sigint_default);
+}
+
+int ph_signals_pretend(void) {
+  for (int sig = 1; sig <= NSIG_MAX; sig++) {
+    struct sigaction now;
+    /* SIGPROF is left out: its default ends the process, and a profiler may be at work. For others the window is a few microseconds. */
+    if (!usable(sig) || sig == SIGPROF || sigaction(sig, NULL, &now) != 0 || !(is_go(&now) || ph_crash_is(&now))) continue;
+    PyObject *number = py.PyLong_FromLong(sig), *r = NULL;
+    if (number) r = ph_helper_call("forget_handler", number, NULL);
+    sigaction(sig, &now, NULL);
+    PY_XDECREF(number);
+    PY_XDECREF(r);
+    if (!r) return -1;
+  }
+  return 0;
 }
 
 void ph_signals_child(void) {

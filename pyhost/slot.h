@@ -38,7 +38,7 @@ typedef struct slot {
   int64_t win_len, win_pos, file_pos;
   char *file_buf;
   body_block *win_block;
-  bool reading; /* one reader at a time: the window is not for two */
+  _Atomic bool reading; /* one reader at a time: the window is not for two */
   bool full;    /* Go was told that much waits, and stopped */
 
   int busy; /* calls of the app that run with the GIL released on this slot; the request's end waits for them. Guarded by mu */
@@ -47,11 +47,12 @@ typedef struct slot {
   uint32_t flags;
   char *head; /* status, then the header record */
   uint32_t head_cap, status_len, headers_len;
-  bool head_set, buffer_one; /* buffer_one: the iterable has one item, so the first chunk is the last */
+  bool head_set;
   ph_chunk *out_first, *out_last;
   int64_t unsent;       /* bytes given to Go and not yet given back */
-  int64_t spool_unsent; /* of these, in the spool file */
-  int64_t spool_pos;    /* end of the spool file */
+  int64_t spool_unsent;  /* of these, in spool files */
+  int64_t spool_pos;     /* end of the spool file */
+  uintptr_t spool_files; /* that were opened: tells the chunks of one from another's */
   int spool_fd;
   char note[200]; /* for the crash line: "GET /path" */
 } slot;

@@ -37,7 +37,8 @@ facts = {
     "tracemalloc": tracemalloc.is_tracing(), "faulthandler": faulthandler.is_enabled(), "gc": gc.get_threshold(),
     "recursion": sys.getrecursionlimit(), "switch": sys.getswitchinterval(),
     "int_digits": getattr(sys, "get_int_max_str_digits", int)(),
-    "SIGPIPE": str(signal.getsignal(signal.SIGPIPE)), "SIGXFSZ": str(signal.getsignal(signal.SIGXFSZ)),
+    "signals": {int(s): str(getattr(signal.getsignal(s), "__name__", signal.getsignal(s))) for s in signal.valid_signals()
+        if s != signal.SIGPROF},
     "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
     "main": [threading.current_thread() is threading.main_thread(), threading.current_thread().name],
     "builtins": sorted(dir(builtins)),
@@ -124,6 +125,7 @@ func TestPythonStartsAsTheVirtualenvsOwnPythonDoes(t *testing.T) {
 		p := newVenv(t, base)
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
+				t.Parallel()
 				// The test's own seed, so that hash() can be compared where the case sets none.
 				env := append([]string{"PYTHONHASHSEED=3", "PYTHONDONTWRITEBYTECODE=1"}, test.env...)
 				code := "import sys; sys.path.insert(0, " + pyQuote(dir) + "); import facts"

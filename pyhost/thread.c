@@ -1,5 +1,6 @@
 /* Python threads: threading.Thread objects whose target is the C loop, so that names, threading.local, trace hooks and enumerate() are as
  * in any other server. */
+#define _GNU_SOURCE
 #include "slot.h"
 #include <stdio.h>
 
@@ -12,6 +13,9 @@ static PyObject *thread_main(PyObject *self, PyObject *number) {
   (void)self;
   long me = py.PyLong_AsLong(number);
   if (me < 0) return NULL;
+  char name[32];
+  snprintf(name, sizeof name, "gowsgi-%d", (int)me + 1);
+  pthread_setname_np(pthread_self(), name); /* CPython does it from 3.14 on */
   ph_crash_thread_start();
   dispatch_loop((int)me);
   return NULL; /* not reached */

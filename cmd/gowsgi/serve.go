@@ -37,6 +37,8 @@ func (c *serveCmd) Validate() error {
 		return fmt.Errorf("name the app to serve, such as mysite.wsgi")
 	case c.Threads < 1 || c.Threads > 10000:
 		return fmt.Errorf("--threads must be from 1 to 10000")
+	case c.SpoolLimit < 1:
+		return fmt.Errorf("--spool-limit must be 1 byte or more")
 	case min(c.HeaderTimeout, c.BodyTimeout, c.WriteTimeout, c.IdleTimeout, c.GracefulTimeout) < 0:
 		return fmt.Errorf("a timeout must not be negative")
 	}

@@ -84,9 +84,10 @@ func (s *serving) drain(code int) error {
 	if err := s.host.Shutdown(end); err != nil && !errors.Is(err, pyhost.ErrState) {
 		s.log.Error("Python did not end well", "error", err)
 	}
+	// A handler that Shutdown waited for may have raised SystemExit just now; its code comes through a pipe.
 	select {
 	case code = <-s.host.ExitRequested():
-	case <-time.After(20 * time.Millisecond):
+	case <-time.After(50 * time.Millisecond):
 	}
 	return &codeError{code: code}
 }

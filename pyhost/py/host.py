@@ -16,11 +16,14 @@ import traceback
 
 _PID = os.getpid()
 _DEFAULT_NAMES = ("application", "app")
+_directory = ""  # files are named relative to it
 _loaded = []  # the apps, in the order of their numbers
 
 
 def prepare(directory):
     """Makes sys.path and the standard streams ready for an app. directory: absolute."""
+    global _directory
+    _directory = directory
     sys.path.insert(0, directory)
     # print() goes to a pipe under a supervisor or in a container, where CPython would hold it back until 8 KiB are there.
     if sys.stdout is not None and not getattr(sys.stdout, "write_through", True):
@@ -53,7 +56,7 @@ def load(spec):
 
 def _find(spec):
     target, name = _split(spec)
-    if target.endswith((".py", ".wsgi")):
+    if _is_file(target):
         module = _import_file(target)
     else:
         module = _import_module(target)
@@ -67,9 +70,18 @@ def _split(spec):
         target, name = spec, ""
     if not target or colon and not name:
         raise _Refused("%r names no app; write module:callable, module:factory() or the path of a .wsgi or .py file" % spec)
-    if not target.endswith((".py", ".wsgi")) and not all(part.isidentifier() for part in target.split(".")):
+    if not _is_file(target) and not _is_dotted(target):
         raise _Refused("%r is neither a module's name nor the path of a .wsgi or .py file" % target)
     return target, name
+
+
+def _is_file(target):
+    # "mysite.wsgi" is the module that Django's startproject makes, unless there is a file of that name.
+    return target.endswith(".py") or target.endswith(".wsgi") and (os.path.exists(os.path.join(_directory, target)) or not _is_dotted(target))
+
+
+def _is_dotted(name):
+    return all(part.isidentifier() for part in name.split("."))
 
 
 def _import_module(name):
@@ -85,6 +97,8 @@ def _import_module(name):
 
 def _no_module(name, missing):
     text = "there is no module %r in %s or elsewhere on sys.path" % (missing, sys.path[0])
+    if name.endswith(".wsgi"):
+        text += ", and no file %s" % os.path.join(_directory, name)
     if missing == name and "." not in name:
         near = _near(name, _modules_in(sys.path[0]))
         if near:
@@ -107,7 +121,7 @@ def _import_file(path):
     from importlib.machinery import SourceFileLoader
     from importlib.util import module_from_spec, spec_from_file_location
 
-    path = os.path.abspath(path)
+    path = os.path.abspath(os.path.join(_directory, path))
     if not os.path.isfile(path):
         raise _Refused("there is no file %s" % path)
     folder, base = os.path.split(path)
@@ -331,6 +345,15 @@ def run_signal_handler(number):
     handler = signal.getsignal(number)
     if callable(handler) and handler is not signal.default_int_handler:
         handler(number, None)
+
+
+def forget_handler(number):
+    """Makes the signal module say what it says in python of a signal for which nobody set a handler."""
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def sigint_is_default():
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def take_wakeup_fd(fd):

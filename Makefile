@@ -1,0 +1,69 @@
+# Everything that a target needs beyond Go, a C compiler and (for some) a Python is fetched into .cache/ and build/ by the target itself.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PORT ?= 8000
+# Versions of the tools, exactly.
+GOLANGCI_LINT_VERSION := v2.15.0
+
+export CGO_ENABLED := 1
+ifeq ($(strip $(HOME)),)
+export HOME := $(CURDIR)/.cache/home
+endif
+
+TOOLS := $(CURDIR)/.cache/bin
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+export GOLANGCI_LINT
+
+.PHONY: help build bundled run test race asan matrix hazards fuzz lint bench-compare clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: need-go need-cc ## Build bin/gowsgi, which loads the CPythons of the machine
+	@mkdir -p bin
+	go build -trimpath -o bin/gowsgi ./cmd/gowsgi
+
+bundled: need-go need-cc ## Build bin/gowsgi-bundled, which has a whole CPython 3.14 in it
+	@mkdir -p bin
+	go build -trimpath -tags bundled -o bin/gowsgi-bundled ./cmd/gowsgi
+
+run: bundled ## Serve the demo site (Django, and Flask beside it) on 127.0.0.1:8000, or PORT=n
+	@scripts/run.sh $(PORT)
+
+test: need-go need-cc $(GOLANGCI_LINT) ## Run everything that a change must pass
+	@scripts/test.sh
+
+race: need-go need-cc ## Run the Go tests under the race detector
+	@scripts/test.sh race
+
+asan: need-go need-cc ## Run the end-to-end tests with the C side under AddressSanitizer and UBSan
+	@scripts/test.sh asan
+
+matrix: need-go need-cc bundled ## Run the end-to-end tests on every CPython found, and on the bundled one
+	@scripts/test.sh matrix
+
+fuzz: need-go ## Fuzz each target for FUZZTIME (1m)
+	@FUZZTIME=$${FUZZTIME:-1m} scripts/test.sh fuzz
+
+lint: need-go need-cc $(GOLANGCI_LINT) ## Run gofmt, vet, golangci-lint and the C warnings
+	@scripts/test.sh lint
+
+hazards: build ## Try real packages and awkward behaviours on gowsgi and on gunicorn, and compare
+	@scripts/hazards/run.sh $(ROWS)
+
+bench-compare: build ## Measure hello, Flask and Django with wrk beside granian, gunicorn and bjoern
+	@scripts/bench/compare.sh
+
+clean: ## Remove all that make made
+	rm -rf bin build .cache
+
+need-%:
+	@scripts/need.sh $*
+
+$(GOLANGCI_LINT): | need-go
+	@echo "golangci-lint $(GOLANGCI_LINT_VERSION): building it into .cache/bin (once, about two minutes)"
+	@mkdir -p $(TOOLS)
+	@GOBIN=$(TOOLS) GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@mv $(TOOLS)/golangci-lint $@

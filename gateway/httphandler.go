@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+// HTTPHandler serves the apps inside somebody else's net/http server, beside its own routes. Mount.Prefix is what becomes SCRIPT_NAME, so
+// the handler is mounted without http.StripPrefix. It promises what that server can keep: requests are parsed by it, the order of request
+// fields with different names is lost, the reason phrase of the status is its own, and a client that leaves while its body is read is
+// noticed at the next read.
+func HTTPHandler(app App, mounts []Mount, o HandlerOptions) http.Handler {
+	return newForeignHandler(app, mounts, o)
+}
+
+// ServeHTTP implements [http.Handler]. It panics with http.ErrAbortHandler where the client must see that the response is not whole.
+func (h *foreignHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := requestOf(r)
+	if status := q.checkForeign(); status != 0 {
+		httpPlain(w, status)
+		return
+	}
+	if h.MaxBodySize > 0 && r.ContentLength > h.MaxBodySize {
+		httpPlain(w, 413)
+		return
+	}
+	path := unescape(nil, q.target.path)
+	mount := findMount(h.mounts, path)
+	if mount == nil {
+		httpPlain(w, 404)
+		return
+	}
+	req := pyhost.Request{App: mount.App}
+	body := spool{dir: h.SpoolDir, limit: h.MaxBodySize}
+	defer body.release()
+	switch {
+	case r.Body == nil || r.Body == http.NoBody:
+	case h.StreamInput || equalFold([]byte(r.Header.Get("Expect")), "100-continue"):
+		req.Stream, req.ContentLength = true, r.ContentLength
+	default:
+		if err := readAll(&body, r); err != nil {
+			status := statusOf(err)
+			if body.err != nil {
+				h.Logger.Error(body.err.Error(), "request", r.RequestURI)
+			}
+			if status == 0 {
+				status = 400 // the client left, or its chunks are malformed: net/http does not say which
+			}
+			httpPlain(w, status)
+			return
+		}
+		req.ContentLength, req.Body = body.size, body.body()
+		if body.file != nil {
+			req.BodyFile = int(body.file.Fd())
+		}
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	ends := endpointsOf(local, nil, scheme)
+	ends.remoteAddr, ends.remotePort, _ = net.SplitHostPort(r.RemoteAddr)
+	req.Environ = appendEnviron(nil, q, path, mount, ends.appendPairs(nil), &ends, req.ContentLength)
+	k, err := h.submit(&req)
+	if err != nil {
+		h.Logger.Error("gateway: a request could not be given to the app", "request", r.RequestURI, "error", err)
+		httpPlain(w, 503)
+		return
+	}
+	k.file, body.file = body.file, nil
+	s := httpResponse{h: h, w: w, r: r, q: q, k: k, control: http.NewResponseController(w)}
+	if req.Stream {
+		stop := s.pumpBody()
+		defer stop()
+	}
+	if !s.run(r.Context().Done()) {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// requestOf is r as the parser would have seen it.
+func requestOf(r *http.Request) *request {
+	raw := r.RequestURI
+	if raw == "" {
+		raw = r.URL.RequestURI() // not from a server: a test
+	}
+	q := &request{method: []byte(r.Method), raw: []byte(raw), http10: !r.ProtoAtLeast(1, 1), contentLength: r.ContentLength}
+	if r.Host != "" {
+		q.host = []byte(r.Host)
+	}
+	for name, values := range r.Header {
+		for _, v := range values {
+			q.fields = append(q.fields, field{[]byte(name), []byte(v)})
+		}
+	}
+	for _, coding := range r.TransferEncoding {
+		q.chunked = q.chunked || strings.EqualFold(coding, "chunked")
+		q.fields = append(q.fields, field{[]byte("Transfer-Encoding"), []byte(coding)})
+	}
+	return q
+}
+
+func readAll(body *spool, r *http.Request) error {
+	if r.ContentLength > 0 && r.ContentLength <= maxBodyMemory {
+		body.expect(int(r.ContentLength))
+	}
+	p := getBuffer(bodyWindow)
+	defer p.put()
+	return copyBody(r, p.b, body.write)
+}
+
+// httpPlain answers instead of the app.
+func httpPlain(w http.ResponseWriter, code int) {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, strings.TrimSpace(http.StatusText(code)), code)
+}

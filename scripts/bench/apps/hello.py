@@ -1,0 +1,8 @@
+"""The least that a WSGI app can do: what is measured is the server."""
+
+BODY = b"Hello, world!\n"
+
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "14")])
+    return [BODY]

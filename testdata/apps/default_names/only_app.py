@@ -1,0 +1,2 @@
+"""Only the second default name."""
+from wsgi import app  # noqa: F401

@@ -1,0 +1,4 @@
+"""An app in a package."""
+from wsgi import reply
+
+application = reply(b"pkg.deep")

@@ -1,0 +1,4 @@
+"""Can't be imported: leaves the program."""
+import sys
+
+sys.exit(0)

@@ -1,0 +1,2 @@
+"""Imports well but has no application."""
+something_else = 1

@@ -1,0 +1,2 @@
+"""application is there but can't be called."""
+application = "text"
