@@ -32,7 +32,7 @@ func realPythons(t *testing.T) []string {
 	return list
 }
 
-// loadablePythons are those of the real ones that Discover accepts.
+// loadablePythons are those of the real ones that Discover accepts; with -short one of them.
 func loadablePythons(t *testing.T) []Python {
 	t.Helper()
 	var list []Python
@@ -43,6 +43,9 @@ func loadablePythons(t *testing.T) []Python {
 	}
 	if len(list) == 0 {
 		t.Skip("no CPython with a shared library on this machine")
+	}
+	if testing.Short() {
+		return list[len(list)-1:]
 	}
 	return list
 }

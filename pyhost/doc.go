@@ -37,8 +37,8 @@
 //	status and headers             start_response         overwritten by the slot's next request; lent until Release
 //	chunk < 16 KiB                 copied                 Sent
 //	chunk >= 16 KiB                a reference            Sent; the reference is dropped by the next thread with the GIL
-//	chunk of a file                dup of the descriptor  Sent
-//	log line                       ph_log                 the event goroutine
+//	chunk of a file                dup of the descriptor  Sent; a spool file ends with the last of its chunks
+//	log line                       ph_log                 the goroutine that writes the log
 //
 // # Processes that the app forks
 //

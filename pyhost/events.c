@@ -12,7 +12,7 @@ int ph_event_fd = -1;
 
 static _Atomic(slot *) events;
 static _Atomic(ph_logline *) log_lines;
-static _Atomic int64_t log_bytes; /* of lines that Go has not written yet */
+static _Atomic int64_t log_bytes; /* of lines that were not freed yet */
 static _Atomic bool told; /* the eventfd was written since Go last began to collect */
 
 void ph_event_notify(void) {
@@ -63,7 +63,7 @@ void ph_log(int level, int id, const char *text, size_t len) {
   l->level = level, l->slot = id, l->len = (uint32_t)len;
   memcpy(l->text, text, len);
   l->text[len] = 0;
-  atomic_fetch_add(&log_bytes, (int64_t)len);
+  atomic_fetch_add(&log_bytes, (int64_t)(sizeof *l + len));
   ph_logline *old = atomic_load(&log_lines);
   do l->next = old;
   while (!atomic_compare_exchange_weak(&log_lines, &old, l));
@@ -91,7 +91,7 @@ ph_logline *ph_log_take(void) {
 }
 
 void ph_log_free(ph_logline *l) {
-  atomic_fetch_sub(&log_bytes, l->len);
+  atomic_fetch_sub(&log_bytes, (int64_t)(sizeof *l + l->len));
   free(l);
 }
 

@@ -9,6 +9,8 @@ package pyhost
 #cgo nocallback ph_take
 #cgo noescape ph_events
 #cgo nocallback ph_events
+#cgo noescape ph_log_waiting
+#cgo nocallback ph_log_waiting
 #cgo noescape ph_release
 #cgo nocallback ph_release
 #cgo noescape ph_sent
@@ -75,7 +77,7 @@ func (t *exchangeTable) get() *exchange {
 	if x.slot == nil {
 		panic(errNoMemory) // as for any allocation of Go's
 	}
-	grown := make([]*exchange, len(all)+1, len(all)+1)
+	grown := make([]*exchange, len(all)+1)
 	copy(grown, all)
 	grown[len(all)] = x
 	t.all.Store(&grown)
@@ -200,20 +202,33 @@ func (x *exchange) Release() {
 
 const eventBatch = 256
 
-// startEvents runs the goroutine that hears from C: slots with news and log lines. f is the read end of the host's eventfd; the goroutine
-// ends when it is closed.
+// startEvents runs the goroutine that hears from C: slots with news and log lines, and another that writes the log. f is the read end of
+// the host's eventfd; they end when it is closed.
 func (h *Host) startEvents(f *os.File) {
+	lines := make(chan struct{}, 1)
+	go func() { // a log that can't be written (a pipe whose reader sleeps) must not hold up responses
+		for range lines {
+			h.writeLog()
+		}
+	}()
 	ids := (*[eventBatch]C.uint32_t)(C.calloc(eventBatch, 4))
 	go func() {
 		defer C.free(unsafe.Pointer(ids))
+		defer close(lines)
 		var counter [8]byte
 		for {
 			if _, err := f.Read(counter[:]); err != nil {
 				return
 			}
-			h.writeLog()
 			for {
 				n := int(C.ph_events(&ids[0], eventBatch))
+				// After ph_events: a line that came before it may have been left untold.
+				if C.ph_log_waiting() > 0 {
+					select {
+					case lines <- struct{}{}:
+					default:
+					}
+				}
 				if n == 0 {
 					break
 				}
@@ -232,7 +247,10 @@ func (h *Host) startEvents(f *os.File) {
 	}()
 }
 
+// writeLog writes the lines that came up to now; when it returns they are written.
 func (h *Host) writeLog() {
+	h.logging.Lock()
+	defer h.logging.Unlock()
 	for l := C.ph_log_take(); l != nil; {
 		text := C.GoStringN((*C.char)(unsafe.Pointer(uintptr(unsafe.Pointer(l))+unsafe.Offsetof(l.len)+unsafe.Sizeof(l.len))), C.int(l.len))
 		h.log.Log(context.Background(), slog.Level(l.level), strings.TrimRight(text, "\n"))

@@ -52,7 +52,30 @@ static void own_go_poller(void) {
   closedir(d);
 }
 
-/* os.register_at_fork(after_in_child=...). CPython calls it in the child, on the thread that forked, before fork() returns to the app. */
+/* The forking thread's mask. A signal that came between fork and the reset of its handler would go to Go's handler, where no Go is: a
+ * terminate() right after start() would be lost. So signals wait meanwhile. */
+static _Thread_local sigset_t mask;
+
+static PyObject *none(void) {
+  py.Py_IncRef(ph_none);
+  return ph_none;
+}
+
+/* The functions of os.register_at_fork, on the thread that forks: right before fork, and before it returns to the app. */
+static PyObject *before(PyObject *self, PyObject *unused) {
+  (void)self, (void)unused;
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &mask);
+  return none();
+}
+
+static PyObject *after_in_parent(PyObject *self, PyObject *unused) {
+  (void)self, (void)unused;
+  pthread_sigmask(SIG_SETMASK, &mask, NULL);
+  return none();
+}
+
 static PyObject *after_in_child(PyObject *self, PyObject *unused) {
   (void)self, (void)unused;
   atomic_store(&ph_forked, true);
@@ -60,17 +83,24 @@ static PyObject *after_in_child(PyObject *self, PyObject *unused) {
   close_owned();
   ph_signals_child();
   ph_rlimit_restore();
-  py.Py_IncRef(ph_none);
-  return ph_none;
+  pthread_sigmask(SIG_SETMASK, &mask, NULL);
+  return none();
 }
 
-static PyMethodDef after_in_child_def = {"gowsgi_after_in_child", after_in_child, METH_NOARGS, NULL};
+static PyMethodDef hooks[] = {
+    {"gowsgi_before_fork", before, METH_NOARGS, NULL},
+    {"gowsgi_after_fork_in_parent", after_in_parent, METH_NOARGS, NULL},
+    {"gowsgi_after_fork_in_child", after_in_child, METH_NOARGS, NULL},
+};
 
 int ph_fork_init(void) {
   own_go_poller();
-  PyObject *fn = py.PyCFunction_NewEx(&after_in_child_def, NULL, NULL), *r = NULL;
-  if (fn) r = ph_helper_call("register_at_fork", fn, NULL);
-  PY_XDECREF(fn);
+  PyObject *fn[3] = {NULL}, *r = NULL;
+  for (int i = 0; i < 3; i++)
+    if (!(fn[i] = py.PyCFunction_NewEx(&hooks[i], NULL, NULL))) goto out;
+  r = ph_helper_call("register_at_fork", fn[0], fn[1], fn[2], NULL);
+out:
+  for (int i = 0; i < 3; i++) PY_XDECREF(fn[i]);
   PY_XDECREF(r);
   return r ? 0 : -1;
 }

@@ -38,6 +38,7 @@ type Host struct {
 	log       *slog.Logger
 	exchanges exchangeTable
 	events    *os.File
+	logging   sync.Mutex // one writer of log lines at a time
 
 	mu    sync.Mutex // the state and the order of calls
 	state hostState
@@ -281,12 +282,12 @@ func (h *Host) Shutdown(ctx context.Context) error {
 			return
 		}
 		h.state = stateEnded
-		defer h.writeLog() // what atexit handlers said must not be lost with the process
+		var err error
 		if reason := C.ph_shutdown(); reason != nil {
-			done <- errors.New("pyhost: Python's end: " + takeText(reason))
-			return
+			err = errors.New("pyhost: Python's end: " + takeText(reason))
 		}
-		done <- nil
+		h.writeLog() // what atexit handlers said must not be lost with the process
+		done <- err
 	}()
 	select {
 	case err := <-done:

@@ -19,8 +19,6 @@ void ph_event_push(ph_slot *s, bool now);
 void ph_event_notify(void);
 /* Copies text, the first MiB of it. slot -1: no request. GIL: either. Thread: any. */
 void ph_log(int level, int slot, const char *text, size_t len);
-/* Bytes of log lines that Go has not written yet. GIL: either. Thread: any. */
-int64_t ph_log_waiting(void);
 void ph_logf(int level, int slot, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- dispatch.c, thread.c: the queue and the Python threads ----------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* The body on its way out: pieces made by a Python thread, written to the client by Go.
  *
  * What exists already (a list) is sent by reference without limit. What is made on the way (a generator) may wait in memory up to
- * MEMORY_LIMIT, then in an unlinked file up to ph_spool_limit, and only past that holds its thread. */
+ * MEMORY_LIMIT, then in unlinked files up to ph_spool_limit, and only past that holds its thread. */
 #define _GNU_SOURCE
 #include "slot.h"
 #include <errno.h>

@@ -79,9 +79,11 @@ typedef struct ph_logline {
   uint32_t len;
   char text[];
 } ph_logline;
-/* The lines since the last call, oldest first, or NULL. GIL: no. Thread: the event goroutine only. */
+/* The lines since the last call, oldest first, or NULL. GIL: no. Thread: one at a time. */
 ph_logline *ph_log_take(void);
 void ph_log_free(ph_logline *l);
+/* Bytes of memory of the lines that were not freed yet. GIL: either. Thread: any. */
+int64_t ph_log_waiting(void);
 
 typedef struct ph_stats {
   int32_t threads, idle, in_app, queued; /* Python threads; waiting for work; inside the app; requests in the queue */

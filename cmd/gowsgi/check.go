@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -25,7 +24,7 @@ func (c *checkCmd) Run(o *output) error {
 	if err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(o.Log, nil))
+	logger := newLogger(o.Log)
 	host, p, err := c.open(mounts, pyhost.Options{Logger: logger})
 	if err != nil {
 		return err

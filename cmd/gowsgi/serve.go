@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -48,7 +47,7 @@ func (c *serveCmd) Validate() error {
 // Run serves until a signal or the app ends it.
 func (c *serveCmd) Run(o *output) error {
 	s := &serving{
-		log: slog.New(slog.NewTextHandler(o.Log, nil)), graceful: c.GracefulTimeout, signals: takeSignals(), failed: make(chan error, len(c.Bind)),
+		log: newLogger(o.Log), graceful: c.GracefulTimeout, signals: takeSignals(), failed: make(chan error, len(c.Bind)),
 	}
 	raiseGOMAXPROCS()
 	mounts, err := c.enter()

@@ -6,6 +6,7 @@ _log(str).
 """
 
 import atexit
+import gc
 import io
 import os
 import signal
@@ -44,6 +45,7 @@ def load(spec):
     try:
         app = _find(spec)
         _check_threads()
+        _warn_of_titles()
     except _Refused as e:
         return None, str(e), ""
     except BaseException as e:
@@ -194,6 +196,12 @@ def _callable(module, target, name):
     elif not callable(app):
         raise _Refused("%s:%s is %s, no WSGI application (a callable)" % (target, path, _kind(app)))
     return app
+
+
+def _warn_of_titles():
+    # It looks for the command line of python in memory, and finds gowsgi's.
+    if "setproctitle" in sys.modules and not _loaded:
+        errors.write("setproctitle has no effect in this server: the process keeps its title\n")
 
 
 def _kind(o):
@@ -372,8 +380,8 @@ def drop_wakeup_fd(fd):
         signal.set_wakeup_fd(before)
 
 
-def register_at_fork(after_in_child):
-    os.register_at_fork(after_in_child=after_in_child)
+def register_at_fork(before, after_in_parent, after_in_child):
+    os.register_at_fork(before=before, after_in_parent=after_in_parent, after_in_child=after_in_child)
 
 
 def exit_code(e):
@@ -417,9 +425,26 @@ def _flush():
             pass  # a closed pipe: nobody is left to tell
 
 
+def _flush_files():
+    """Flushes files that the app left open, as CPython's own end does by destroying them."""
+    for o in gc.get_objects():
+        # The type, since an object's __class__ may be a lazy one's whole set-up.
+        if issubclass(type(o), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+            try:
+                if not o.closed:
+                    o.flush()
+            except Exception:
+                pass  # a full disk, a closed pipe: as at CPython's end
+
+
 def shutdown():
-    """What CPython does before it ends, in its order: non-daemon threads and executors, atexit handlers, the standard streams."""
-    for what, step in (("threading._shutdown", threading._shutdown), ("an atexit handler", atexit._run_exitfuncs), ("", _flush)):
+    """What CPython does before it ends, in its order: non-daemon threads and executors, atexit handlers, open files."""
+    for what, step in (
+        ("threading._shutdown", threading._shutdown),
+        ("an atexit handler", atexit._run_exitfuncs),
+        ("flushing files", _flush_files),
+        ("flushing the standard streams", _flush),
+    ):
         try:
             step()
         except BaseException as e:
@@ -437,9 +462,13 @@ def start_thread(target, number):
     """Starts a Python thread that runs target(number)."""
     size = threading.stack_size(_STACK)
     try:
-        threading.Thread(target=target, args=(number,), name="gowsgi-%d" % (number + 1), daemon=True).start()
+        thread = threading.Thread(target=target, args=(number,), name="gowsgi-%d" % (number + 1), daemon=True)
+        thread.start()
     finally:
         threading.stack_size(size)  # the app's own threads keep the size that it chose
+    # Started as a daemon, so that threading._shutdown does not wait for it. Threads that a view makes inherit what it says now: they are
+    # waited for, as in servers whose threads are no daemons. The public setter refuses once a thread runs.
+    thread._daemonic = False
 
 
 # ---- facts ------------------------------------------------------------------------------------------------------------------------

@@ -45,8 +45,9 @@ func findPythons() (found []pythonUnderTest, skipped []string) {
 			candidates = append(candidates, m...)
 		}
 	}
+	slices.Sort(candidates)
 	seen := map[string]bool{}
-	for _, c := range candidates {
+	for _, c := range slices.Compact(candidates) {
 		if strings.HasSuffix(c, "-config") || strings.Contains(c, "/shims/") {
 			continue
 		}

@@ -43,6 +43,7 @@ func TestWsgirefValidateIsSilentAroundTheWellBehavedApps(t *testing.T) {
 			t.Errorf("%s: upload %d", f.name, r.status)
 		}
 	}
+	s.stop() // then its log is whole
 	for _, text := range []string{"AssertionError", "WSGIWarning", "Traceback", "was never closed", "Warning"} {
 		if n := s.countLog(text); n != 0 {
 			t.Errorf("%q is in the log %d times", text, n)

@@ -1,4 +1,4 @@
-"""numpy at import and SVD in a view, four at once"""
+"""numpy at import and SVD in a view, eight at once"""
 import numpy
 from _app import text
 

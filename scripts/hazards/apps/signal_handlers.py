@@ -1,4 +1,4 @@
-"""SIGUSR1, SIGALRM (setitimer) and SIGCHLD handlers set at import run; faulthandler.register dumps; faulthandler's timer fires"""
+"""SIGUSR1, SIGALRM (setitimer) and SIGCHLD handlers set at import run; faulthandler.register dumps"""
 import faulthandler
 import os
 import signal
