@@ -88,7 +88,6 @@ static int window(slot *s) {
   int r = file ? next_of_file(s) : next_block(s, generation), err = errno;
   unblocked_end(s, ts);
   if (r >= 0) return r;
-  if (ph_forked) ph_forked_exit();
   if (file) {
     errno = err;
     py.PyErr_SetFromErrno(ph_exc_OSError);

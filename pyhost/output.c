@@ -62,7 +62,7 @@ void ph_sent(ph_slot *p, ph_chunk *first, ph_chunk *last) {
   int64_t bytes = 0, spooled = 0;
   for (ph_chunk *c = first, *next; c; c = next) {
     next = c == last ? NULL : c->next;
-    if (c->kind != CHUNK_FILE) bytes += c->size;
+    if (c->kind == CHUNK_COPY || c->kind == CHUNK_OBJECT) bytes += c->size + (int64_t)sizeof *c;
     if (c->kind == CHUNK_SPOOL) spooled += c->size;
     chunk_free(c);
   }
@@ -153,7 +153,6 @@ static int spool_write(const ph_chunk *c, const char *p) {
 /* mu held. */
 static void enqueue_spooled(slot *s, ph_chunk *c) {
   s->spool_unsent += c->size;
-  s->unsent += c->size;
   ph_chunk *last = s->out_last;
   if (last && last->kind == CHUNK_SPOOL && last->owner == c->owner && last->offset + last->size == c->offset) {
     last->size += c->size;
@@ -224,7 +223,7 @@ int output_bytes(slot *s, PyObject *bytes, bool unbounded) {
   }
   c->size = n;
   pthread_mutex_lock(&s->mu);
-  s->unsent += n;
+  s->unsent += n + (int64_t)sizeof *c; /* many small pieces cost memory too */
   enqueue(s, c);
   bool much = s->unsent >= MEMORY_LIMIT / 4;
   pthread_mutex_unlock(&s->mu);

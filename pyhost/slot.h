@@ -49,8 +49,8 @@ typedef struct slot {
   uint32_t head_cap, status_len, headers_len;
   bool head_set;
   ph_chunk *out_first, *out_last;
-  int64_t unsent;        /* bytes given to Go and not yet given back */
-  int64_t spool_unsent;  /* of these, in spool files */
+  int64_t unsent;        /* bytes of memory given to Go and not yet given back */
+  int64_t spool_unsent;  /* the same in spool files */
   int64_t spool_pos;     /* end of the spool file */
   uintptr_t spool_files; /* that were opened: tells the chunks of one from another's */
   int spool_fd;
