@@ -206,7 +206,9 @@ func TestDemoSite(t *testing.T) {
 	})
 	t.Run("a body over the limit is answered 413", func(t *testing.T) {
 		s.t = t
-		s.sign(413, "Hello", "a.png", png+strings.Repeat("x", 7<<20))
+		if page := s.sign(413, "Hello", "a.png", png+strings.Repeat("x", 7<<20)); !strings.Contains(page, "at most 6 MiB") {
+			t.Errorf("it says:\n%s", page)
+		}
 	})
 	t.Run("the moons can be ordered and filtered", func(t *testing.T) {
 		s.t = t
@@ -237,6 +239,8 @@ func TestDemoSite(t *testing.T) {
 				t.Errorf("%s is empty", m[1])
 			}
 		}
+		s.get("/favicon.ico", "<svg")
+		s.get("/admin/guestbook/entry/2/change/", `<img src="/guests/2/picture"`)
 	})
 	t.Run("a page that is not there is a 404 of the site's", func(t *testing.T) {
 		s.t = t

@@ -1,4 +1,5 @@
 from django.http import HttpResponse
+from django.shortcuts import render
 
 MAX_BODY = 6 * 1024 * 1024  # bytes: a picture of 5 MiB and the form's other fields
 
@@ -18,5 +19,5 @@ class BodyLimit:
         except ValueError:
             return HttpResponse("Content-Length is not a number.\n", status=400, content_type="text/plain")
         if length > MAX_BODY:
-            return HttpResponse("This site takes at most 6 MiB per request.\n", status=413, content_type="text/plain")
+            return render(request, "413.html", status=413)
         return self.get_response(request)
