@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PORT ?= 8000
 # Versions of the tools, exactly.
-GOLANGCI_LINT_VERSION := v2.15.0
+STATICCHECK_VERSION := v0.8.2
 
 export CGO_ENABLED := 1
 ifeq ($(strip $(HOME)),)
@@ -13,8 +13,8 @@ export HOME := $(CURDIR)/.cache/home
 endif
 
 TOOLS := $(CURDIR)/.cache/bin
-GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
-export GOLANGCI_LINT
+STATICCHECK := $(TOOLS)/staticcheck-$(STATICCHECK_VERSION)
+export STATICCHECK
 
 .PHONY: help build bundled run test race asan matrix hazards fuzz lint bench-compare clean
 
@@ -32,7 +32,7 @@ bundled: need-go need-cc ## Build bin/gowsgi-bundled, which has a whole CPython 
 run: bundled ## Serve the demo site (Django, and Flask beside it) on 127.0.0.1:8000, or PORT=n
 	@scripts/run.sh $(PORT)
 
-test: need-go need-cc $(GOLANGCI_LINT) ## Run everything that a change must pass
+test: need-go need-cc $(STATICCHECK) ## Run everything that a change must pass
 	@scripts/test.sh
 
 race: need-go need-cc ## Run the Go tests under the race detector
@@ -47,7 +47,7 @@ matrix: need-go need-cc bundled ## Run the end-to-end tests on every CPython fou
 fuzz: need-go ## Fuzz each target for FUZZTIME (1m)
 	@FUZZTIME=$${FUZZTIME:-1m} scripts/test.sh fuzz
 
-lint: need-go need-cc $(GOLANGCI_LINT) ## Run gofmt, vet, golangci-lint and the C warnings
+lint: need-go need-cc $(STATICCHECK) ## Run gofmt, vet, staticcheck and the C warnings
 	@scripts/test.sh lint
 
 hazards: build ## Try real packages and awkward behaviours on gowsgi and on gunicorn, and compare
@@ -62,8 +62,8 @@ clean: ## Remove all that make made
 need-%:
 	@scripts/need.sh $*
 
-$(GOLANGCI_LINT): | need-go
-	@echo "golangci-lint $(GOLANGCI_LINT_VERSION): building it into .cache/bin (once, about two minutes)"
+$(STATICCHECK): | need-go
+	@echo "staticcheck $(STATICCHECK_VERSION): building it into .cache/bin (once, less than a minute)"
 	@mkdir -p $(TOOLS)
-	@GOBIN=$(TOOLS) GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
-	@mv $(TOOLS)/golangci-lint $@
+	@GOBIN=$(TOOLS) GOFLAGS= go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	@mv $(TOOLS)/staticcheck $@

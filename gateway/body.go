@@ -55,26 +55,19 @@ func (c *conn) readBody(d *bodyDecoder, timeout time.Duration, total bool, take 
 	defer c.deadline.Store(0)
 	c.armBodyTimer(timeout)
 	for {
-		for c.r < c.w && !d.done {
-			p, n, err := d.decode(c.in.b[c.r:c.w])
-			c.r += n
-			if err != nil {
-				return err
-			}
-			if len(p) == 0 {
-				continue
-			}
+		p, err := c.gather(d)
+		if len(p) > 0 {
 			if err := take(p); err != nil {
 				return err
 			}
 		}
-		if d.done {
-			return nil
+		if err != nil || d.done {
+			return err
 		}
 		if !total {
 			c.armBodyTimer(timeout)
 		}
-		_, err := c.fill()
+		_, err = c.fill()
 		if err != nil && err != errWoken {
 			return err
 		}
@@ -85,6 +78,23 @@ func (c *conn) readBody(d *bodyDecoder, timeout time.Duration, total bool, take 
 			return errResponseOver
 		}
 	}
+}
+
+// gather decodes what was read of the body and moves its pieces together in place: a client may send chunks of one byte, and each piece
+// costs a call or more.
+func (c *conn) gather(d *bodyDecoder) (body []byte, err error) {
+	for c.r < c.w && !d.done && err == nil {
+		var p []byte
+		var n int
+		p, n, err = d.decode(c.in.b[c.r:c.w])
+		c.r += n
+		if len(body) == 0 {
+			body = p
+		} else {
+			body = append(body, p...) // never past p, so nothing is overwritten that was not decoded
+		}
+	}
+	return body, err
 }
 
 // armBodyTimer gives the client time for the next piece of its body, without limit while it may wait for 100 Continue.

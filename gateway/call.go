@@ -39,6 +39,7 @@ type call struct {
 	gone         bool // the client left while it was writing
 	done         bool // the app has left the request
 	w            responseWriter
+	problem      string        // for the writer to log: a log that can't be written must not hold up the event goroutine
 	news         chan struct{} // ExchangeReady while writing; holds one
 }
 
@@ -88,7 +89,7 @@ func (k *call) reset(rec, path []byte, chunks []pyhost.Chunk, news chan struct{}
 	k.req = pyhost.Request{}
 	k.rec, k.path, k.news = rec, path, news
 	k.continueOwed, k.begun, k.over, k.writing, k.gone, k.done = false, false, false, false, false, false
-	k.w = responseWriter{}
+	k.w, k.problem = responseWriter{}, ""
 }
 
 // submit hands the request to the app. From then on events may come.
@@ -305,9 +306,10 @@ func (k *call) respond() {
 	k.begun = true
 	var h responseHead
 	if err := h.check(o.Status, o.Headers); err != nil {
-		k.s.log().Error(err.Error(), "request", k.name())
 		k.x.Cancel()
-		k.answerPlain(500)
+		k.problem = err.Error()
+		p, b, keep := k.plain(500)
+		k.writeRest(p, b, keep)
 		return
 	}
 	total, small := int64(0), o.Complete
@@ -349,18 +351,26 @@ func (k *call) writeWhole(p *buffer, b []byte, keep bool) {
 		k.x.Cancel()
 		k.end(endCut)
 	case n < len(b):
-		k.out.Complete, k.out.Failed = true, false // for the writer: nothing follows b
-		k.startWriter(p, b[n:], noBody, 0, keep)
+		k.writeRest(p, b[n:], keep)
 	default:
 		p.put()
 		k.end(endOf(keep))
 	}
 }
 
+// writeRest has the writer end the response with b. p is its memory.
+func (k *call) writeRest(p *buffer, b []byte, keep bool) {
+	k.out.Complete, k.out.Failed = true, false // nothing follows b
+	k.startWriter(p, b, noBody, 0, keep)
+}
+
 // answerPlain answers instead of the app.
-func (k *call) answerPlain(code int) {
+func (k *call) answerPlain(code int) { k.writeWhole(k.plain(code)) }
+
+// plain is the response that answers instead of the app; p is the memory of b.
+func (k *call) plain(code int) (p *buffer, b []byte, keep bool) {
 	k.begun = true
-	keep := k.keepAlive && k.c.mayKeepAlive(k)
-	p := getBuffer(512)
-	k.writeWhole(p, appendPlain(p.b[:0], code, k.head, k.http10, keep), keep)
+	keep = k.keepAlive && k.c.mayKeepAlive(k)
+	p = getBuffer(512)
+	return p, appendPlain(p.b[:0], code, k.head, k.http10, keep), keep
 }

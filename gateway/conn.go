@@ -280,7 +280,7 @@ func (c *conn) afterResponse() bool {
 	c.mu.Lock()
 	how := c.how
 	c.mu.Unlock()
-	if how == endClose {
+	if how == endClose && c.deadline.Load() != expired { // await may have lingered already
 		c.linger()
 	}
 	return how == endKeep
@@ -288,14 +288,13 @@ func (c *conn) afterResponse() bool {
 
 // next makes the connection ready for its next request: the rest of the body that the app did not read is dropped, never parsed.
 func (c *conn) next(d *bodyDecoder) bool {
-	if d.done {
-		return true
-	}
-	if !c.drainBody(d) {
+	if !d.done && !c.drainBody(d) {
 		c.linger()
 		return false
 	}
-	c.setDeadline(c.s.IdleTimeout)
+	if c.deadline.Load() == 0 { // the end of the body may have cleared what responseOver set
+		c.setDeadline(c.s.IdleTimeout)
+	}
 	return true
 }
 

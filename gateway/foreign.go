@@ -54,6 +54,9 @@ func (q *request) checkForeign() (status int) {
 	if q.target.authority != nil {
 		q.host = q.target.authority
 	}
+	if len(q.host) > 0 && !validAuthority(q.host) {
+		return 400
+	}
 	for _, f := range q.fields {
 		if !all(f.name, tokenChar) || len(f.name) == 0 || !all(f.value, fieldChar) {
 			return 400

@@ -118,6 +118,9 @@ func (h *foreignHandler) answerFastHTTP(ctx *fasthttp.RequestCtx, q *request, k 
 		if head.length >= 0 && head.code != 204 {
 			resp.Header.SetContentLength(int(head.length))
 		}
+		if !k.out.Complete {
+			k.x.Cancel() // the app may never end, and nobody would notice that the client left
+		}
 		k.finish()
 		return
 	case byLength:

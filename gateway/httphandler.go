@@ -3,6 +3,7 @@ package gateway
 import (
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gowsgi/gowsgi/pyhost"
@@ -92,7 +93,14 @@ func requestOf(r *http.Request) *request {
 	if r.Host != "" {
 		q.host = []byte(r.Host)
 	}
+	length := r.Header["Content-Length"]
+	// HTTP/2 needs none, and a middleware may have put another body in place of the one that was sent.
+	announced := r.ContentLength >= 0 && len(length) == 1 && length[0] == strconv.FormatInt(r.ContentLength, 10)
+	q.chunked = !announced && r.Body != nil && r.Body != http.NoBody
 	for name, values := range r.Header {
+		if name == "Content-Length" && !announced {
+			continue
+		}
 		for _, v := range values {
 			q.fields = append(q.fields, field{[]byte(name), []byte(v)})
 		}

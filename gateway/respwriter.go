@@ -68,6 +68,9 @@ func (k *call) protectedBody(c *conn) (how ending) {
 // writeBody writes until the body has ended and says how.
 func (k *call) writeBody(c *conn) ending {
 	w := &k.w
+	if k.problem != "" {
+		k.s.log().Error(k.problem, "request", k.name())
+	}
 	for {
 		if err := k.writeChunks(c); err != nil {
 			return endReset
@@ -159,7 +162,9 @@ func (k *call) writeChunk(c *conn, ch *pyhost.Chunk, size int64) error {
 			return err
 		}
 		c.startWriteTimer()
-		if err := c.sendFile(ch.File, ch.Offset, size); err != nil {
+		err := c.sendFile(ch.File, ch.Offset, size)
+		c.stopWriteTimer() // the app may take its time for the next chunk
+		if err != nil {
 			return err
 		}
 		w.b = append(w.b, after...)
@@ -184,6 +189,7 @@ func (k *call) flush(c *conn, data, after []byte) error {
 	}
 	c.startWriteTimer()
 	err := c.writeAll(w.b, data, after)
+	c.stopWriteTimer()
 	w.b = w.b[:0]
 	return err
 }

@@ -20,8 +20,8 @@ type spool struct {
 	err    error
 }
 
-// expect makes room for n bytes at once.
-func (s *spool) expect(n int) { s.memory = getBuffer(n) }
+// expect makes room for n bytes at once, as far as a mere announcement is worth it.
+func (s *spool) expect(n int) { s.memory = getBuffer(min(n, bodyWindow)) }
 
 func (s *spool) write(p []byte) error {
 	size := s.size + int64(len(p))

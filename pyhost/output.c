@@ -121,9 +121,19 @@ static ph_chunk *spool_reserve(slot *s, int64_t n) {
     s->spool_fd = -1;
   }
   if (s->spool_fd < 0) {
-    if ((s->spool_fd = spool_open()) < 0) return NULL;
-    s->spool_pos = 0;
-    s->spool_files++;
+    pthread_mutex_unlock(&s->mu); /* a slow disk must not hold the event goroutine, which takes mu */
+    int fd = spool_open(), err = errno;
+    pthread_mutex_lock(&s->mu);
+    if (s->spool_fd >= 0) { /* write() on another thread was faster */
+      if (fd >= 0) close(fd);
+    } else if (fd < 0) {
+      errno = err;
+      return NULL;
+    } else {
+      s->spool_fd = fd;
+      s->spool_pos = 0;
+      s->spool_files++;
+    }
   }
   ph_chunk *c = chunk_new(CHUNK_SPOOL, 0);
   if (!c) {

@@ -50,7 +50,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitOther
 	}
 	code, text := exitCode(ctx.Run(&output{stdout, stderr}))
-	fmt.Fprint(stderr, text)
+	if text != "" { // even writing nothing waits for a line that can't be written
+		fmt.Fprint(stderr, text)
+	}
 	return code
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -277,7 +278,10 @@ func (p *process) code(t *testing.T) int {
 func get(url, path string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
 	if socket, ok := strings.CutPrefix(url, "unix:"); ok {
-		client.Transport = &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }}
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}
+		client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: dial}
 		url = "http://unix"
 	}
 	r, err := client.Get(url + path)

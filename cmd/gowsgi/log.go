@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // newLogger returns the log that people read: slog's text, in which the further lines of a message, such as a traceback, follow as lines
@@ -45,9 +46,9 @@ func (h lineHandler) Handle(ctx context.Context, r slog.Record) error {
 	return err
 }
 
-// printable replaces what a terminal would act on.
+// printable replaces what a terminal would act on: control characters, of C1 too, line separators, changes of the writing direction.
 func printable(r rune) rune {
-	if r < ' ' && r != '\t' || r == 0x7f {
+	if r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029') {
 		return '\uFFFD'
 	}
 	return r

@@ -1,8 +1,10 @@
 // Package e2e holds the end-to-end tests of the gowsgi command: a real binary, real CPython, real sockets, and the apps of
 // testdata/apps, one tiny app per behaviour.
 //
-//	go test ./cmd/gowsgi/e2e                    on the newest CPython found
-//	go test ./cmd/gowsgi/e2e -matrix -timeout 60m   on every CPython found, one after the other
+//	go test ./cmd/gowsgi/e2e                             on the newest CPython found
+//	cd cmd/gowsgi/e2e && go test -matrix -timeout 90m    on every CPython found, one after the other
+//
+// The second form has no package on its command line, so that go test shows what was skipped also where all is well.
 //
 // Variables: GOWSGI_TEST_BINARY is a binary to test instead of one built from this checkout, GOWSGI_TEST_PYTHONS the interpreters to use
 // (separated by colons), GOWSGI_TEST_BUNDLED a binary with a CPython of its own, which the matrix adds as its last row. Where

@@ -110,7 +110,7 @@ func (p *pythonUnderTest) makeVenv() error {
 		return err
 	}
 	name := p.version
-	if strings.HasPrefix(p.interpreter, "/usr/bin/") {
+	if strings.HasPrefix(p.interpreter, "/usr/bin/") || strings.HasPrefix(p.interpreter, "/bin/") {
 		name += "-system"
 	}
 	if p.bundled {

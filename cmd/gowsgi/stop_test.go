@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestALogThatCanNotBeWrittenDoesNotKeepASignalFromEndingTheServer(t *testing.T) {
+	py, dir := python(t), siteDir(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	c := command("serve", "--python", py.Executable, "--chdir", dir, "--bind", "127.0.0.1:0", "site_app")
+	c.Stderr = w
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = c.Wait()
+		close(ended)
+	}()
+	defer func() {
+		_ = c.Process.Kill()
+		<-ended
+	}()
+	if line, err := bufio.NewReader(r).ReadString('\n'); err != nil || !strings.Contains(line, "serving") {
+		t.Fatal(line, err)
+	}
+	const getPipeSize = 1032 // F_GETPIPE_SZ, see fcntl(2)
+	size, _, errno := syscall.Syscall(syscall.SYS_FCNTL, w.Fd(), getPipeSize, 0)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	if _, err := w.Write(make([]byte, size)); err != nil { // the reader sleeps from now on
+		t.Fatal(err)
+	}
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+		if code := c.ProcessState.ExitCode(); code != exitFine {
+			t.Errorf("exit code %d", code)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the server is still there")
+	}
+}
