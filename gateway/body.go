@@ -52,7 +52,11 @@ func (c *conn) detachHead(d *bodyDecoder) (head *buffer) {
 // readBody reads the body to its end and gives its pieces to take, which does not keep them. timeout is how long the client may be silent;
 // with total it is how long the whole may take.
 func (c *conn) readBody(d *bodyDecoder, timeout time.Duration, total bool, take func(p []byte) error) error {
-	defer c.deadline.Store(0)
+	c.window = bodyWindow
+	defer func() {
+		c.window = 0
+		c.deadline.Store(0)
+	}()
 	c.armBodyTimer(timeout)
 	for {
 		p, err := c.gather(d)

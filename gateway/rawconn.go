@@ -28,6 +28,7 @@ type rawConn struct {
 	// Arguments and results of readFn and writeFn, which are made once per connection.
 	readFn  func(fd uintptr) bool
 	in      *buffer // nil while nothing is read
+	window  int     // how large a new one is to be; 0: the smallest
 	r, w    int     // in.b[r:w] was read and not used yet
 	readN   int
 	readErr error
@@ -90,7 +91,7 @@ func (c *rawConn) wake() { _ = c.nc.SetReadDeadline(longAgo) }
 
 func (c *rawConn) readReady(fd uintptr) bool {
 	if c.in == nil {
-		c.in = getBuffer(1)
+		c.in = getBuffer(c.window)
 	}
 	n, err := ignoreEINTR(func() (int, error) { return syscall.Read(int(fd), c.in.b[c.w:]) })
 	if err == syscall.EAGAIN {
