@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define MS 1000000ull
-enum { GROUP = 8 };                           /* replies that Go is told of together, at most */
+enum { GROUP = 8 }; /* replies that Go is told of together, at most */
 static const uint64_t TICK = MS, IO_WINDOW = 50 * MS, HOG = 5 * MS, TICKS_ALIVE = 200;
 static const double SATURATED = 0.85;
 

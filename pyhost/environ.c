@@ -5,7 +5,7 @@
 
 bool ph_multiprocess;
 
-static PyObject *base;                                     /* what every environ begins with */
+static PyObject *base; /* what every environ begins with */
 static PyObject *key_input, *str_empty;
 
 /* Interned keys, found by their bytes. Filled with the GIL held, never emptied: at most KEYS of at most KEY_MAX bytes, so that a client which

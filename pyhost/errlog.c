@@ -108,8 +108,9 @@ static PyObject *log_error(PyObject *self, PyObject *text) {
   return ph_none;
 }
 
-static PyMethodDef functions[] = {
-    {"_errors_write", errors_write, METH_O, NULL}, {"_errors_flush", errors_flush, METH_NOARGS, NULL}, {"_log", log_error, METH_O, NULL}};
+static PyMethodDef functions[] = {{"_errors_write", errors_write, METH_O, NULL},
+                                  {"_errors_flush", errors_flush, METH_NOARGS, NULL},
+                                  {"_log", log_error, METH_O, NULL}};
 
 int ph_errlog_init(PyObject *dict) {
   pthread_key_create(&partial_key, free);

@@ -13,7 +13,7 @@ int ph_event_fd = -1;
 static _Atomic(slot *) events;
 static _Atomic(ph_logline *) log_lines;
 static _Atomic int64_t log_bytes; /* of lines that were not freed yet */
-static _Atomic bool told; /* the eventfd was written since Go last began to collect */
+static _Atomic bool told;         /* the eventfd was written since Go last began to collect */
 
 void ph_event_notify(void) {
   if (ph_forked || atomic_exchange(&told, true)) return;
@@ -32,7 +32,9 @@ void ph_event_push(ph_slot *p, bool now) {
   if (now) ph_event_notify();
 }
 
-bool events_pending(void) { return atomic_load_explicit(&events, memory_order_relaxed) && !atomic_load_explicit(&told, memory_order_relaxed); }
+bool events_pending(void) {
+  return atomic_load_explicit(&events, memory_order_relaxed) && !atomic_load_explicit(&told, memory_order_relaxed);
+}
 
 int ph_events(uint32_t *ids, int n) {
   static slot *rest; /* taken off the list, oldest first; their event_queued still holds */

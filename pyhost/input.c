@@ -94,7 +94,8 @@ static int window(slot *s) {
   } else if (atomic_load(&s->generation) != generation) {
     py.PyErr_SetString(ph_exc_RuntimeError, "wsgi.input was used after its request had ended");
   } else {
-    py.PyErr_SetString(ph_exc_OSError, "the client closed the connection before the request body was complete, or the response is over");
+    py.PyErr_SetString(ph_exc_OSError,
+                       "the client closed the connection before the request body was complete, or the response is over");
   }
   return -1;
 }
@@ -260,7 +261,9 @@ PyObject *input_iternext(PyObject *self) {
 
 PyMethodDef input_methods[] = {
     {"read", (PyCFunction)(void *)input_read, METH_FASTCALL, "read([size]) -> bytes: size bytes, or all that follow."},
-    {"readline", (PyCFunction)(void *)input_readline, METH_FASTCALL, "readline([size]) -> bytes: one line, at most size bytes of it."},
-    {"readlines", (PyCFunction)(void *)input_readlines, METH_FASTCALL, "readlines([hint]) -> list of lines, about hint bytes of them."},
+    {"readline", (PyCFunction)(void *)input_readline, METH_FASTCALL,
+     "readline([size]) -> bytes: one line, at most size bytes of it."},
+    {"readlines", (PyCFunction)(void *)input_readlines, METH_FASTCALL,
+     "readlines([hint]) -> list of lines, about hint bytes of them."},
     {NULL, NULL, 0, NULL},
 };

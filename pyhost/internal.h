@@ -36,16 +36,17 @@ int ph_app_add(PyObject *app);
 /* Gives back the objects of replies that were sent. GIL: held. Thread: any. */
 void ph_release_objects(void);
 /* Set before ph_request_init. */
-extern const char *ph_spool_dir;   /* where replies are spooled */
-extern int64_t ph_spool_limit;     /* bytes of one reply that may wait in its spool file */
-extern bool ph_multiprocess;       /* wsgi.multiprocess */
+extern const char *ph_spool_dir; /* where replies are spooled */
+extern int64_t ph_spool_limit;   /* bytes of one reply that may wait in its spool file */
+extern bool ph_multiprocess;     /* wsgi.multiprocess */
 
 /* ---- runtime.c, mainthread.c: CPython's life, Python's main thread ------------------------------------------------------------------ */
 /* Borrowed reference to an attribute of py/host.py, or NULL with an exception. GIL: held. */
 PyObject *ph_helper(const char *name);
 /* Borrowed, kept for the life of the process, looked up in builtins once. */
-extern PyObject *ph_exc_BaseException, *ph_exc_Exception, *ph_exc_RuntimeError, *ph_exc_TypeError, *ph_exc_ValueError, *ph_exc_OSError,
-    *ph_exc_AssertionError, *ph_exc_SystemExit, *ph_exc_StopIteration, *ph_exc_MemoryError, *ph_exc_BrokenPipeError, *ph_none;
+extern PyObject *ph_exc_BaseException, *ph_exc_Exception, *ph_exc_RuntimeError, *ph_exc_TypeError, *ph_exc_ValueError,
+    *ph_exc_OSError, *ph_exc_AssertionError, *ph_exc_SystemExit, *ph_exc_StopIteration, *ph_exc_MemoryError,
+    *ph_exc_BrokenPipeError, *ph_none;
 /* Wakes Python's main thread to call ph_release_objects. GIL: either. Thread: any; async-signal-safe. */
 void ph_main_wake(void);
 /* Logs the exception that is set, with its traceback and the request it came from, and clears it. Never exits the process, SystemExit

@@ -22,12 +22,12 @@ int ph_event_open(void);
 
 /* What ph_start reads; nothing of it is kept. */
 typedef struct ph_start_options {
-  const char *python;     /* the executable as which CPython starts: it finds prefix and virtualenv from it */
-  char *const *args;      /* options of python's command line: -X, -W, -O, ... */
+  const char *python; /* the executable as which CPython starts: it finds prefix and virtualenv from it */
+  char *const *args;  /* options of python's command line: -X, -W, -O, ... */
   int nargs;
-  const char *dir;        /* absolute; first on sys.path */
-  const char *helper;     /* the text of py/host.py */
-  uint64_t signals;       /* bit n - 1: signal n is received by the Go program, whatever handler the app sets */
+  const char *dir;    /* absolute; first on sys.path */
+  const char *helper; /* the text of py/host.py */
+  uint64_t signals;   /* bit n - 1: signal n is received by the Go program, whatever handler the app sets */
   const char *spool_dir;
   int64_t spool_limit;
   int multiprocess;

@@ -26,11 +26,11 @@ static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* never held while the G
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static command *posted; /* one at a time; under mu */
 
-static int wake_fd = -1;                 /* eventfd */
-static int signal_pipe[2] = {-1, -1};    /* CPython's handler writes, the loop reads */
-static int exit_pipe[2] = {-1, -1};      /* codes for Go */
-static bool wakeup_ours;                 /* signal.set_wakeup_fd is ours; the app's otherwise. GIL */
-static _Atomic uint64_t asked;           /* bit n - 1: call the app's handler for signal n */
+static int wake_fd = -1;              /* eventfd */
+static int signal_pipe[2] = {-1, -1}; /* CPython's handler writes, the loop reads */
+static int exit_pipe[2] = {-1, -1};   /* codes for Go */
+static bool wakeup_ours;              /* signal.set_wakeup_fd is ours; the app's otherwise. GIL */
+static _Atomic uint64_t asked;        /* bit n - 1: call the app's handler for signal n */
 
 int ph_event_open(void) {
   ph_event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

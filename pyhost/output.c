@@ -13,9 +13,9 @@
 
 enum {
   MEMORY_LIMIT = 256 << 10,
-  COPY_LIMIT = 16 << 10,      /* smaller pieces are copied: cheaper than to give the object back under the GIL */
-  SPOOL_FILE = 4 << 20,       /* a reply's next spooled bytes go to another file after that many */
-  WAKE_OBJECTS_AT = 1 << 20,  /* bytes of sent objects that are not left to wait for the next request */
+  COPY_LIMIT = 16 << 10,     /* smaller pieces are copied: cheaper than to give the object back under the GIL */
+  SPOOL_FILE = 4 << 20,      /* a reply's next spooled bytes go to another file after that many */
+  WAKE_OBJECTS_AT = 1 << 20, /* bytes of sent objects that are not left to wait for the next request */
 };
 
 const char *ph_spool_dir = "/tmp";
@@ -50,9 +50,7 @@ static void chunk_free(ph_chunk *c) {
     return;
   }
   case CHUNK_FILE:
-  case CHUNK_SPOOL:
-    close(c->fd);
-    break;
+  case CHUNK_SPOOL: close(c->fd); break;
   }
   free(c);
 }
@@ -237,7 +235,8 @@ int output_bytes(slot *s, PyObject *bytes, bool unbounded) {
   enqueue(s, c);
   bool much = s->unsent >= MEMORY_LIMIT / 4;
   pthread_mutex_unlock(&s->mu);
-  if (!unbounded) ph_event_push(&s->pub, much); /* else the dispatcher's ticker tells Go within a millisecond, and many chunks at once */
+  if (!unbounded)
+    ph_event_push(&s->pub, much); /* else the dispatcher's ticker tells Go within a millisecond, and many chunks at once */
   return 0;
 }
 

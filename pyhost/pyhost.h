@@ -18,22 +18,22 @@ typedef struct ph_chunk {
   void *owner;    /* private */
 } ph_chunk;
 
-enum { /* ph_slot.state, after ph_take */
-  PH_COMMITTED = 1,  /* status and headers are final: the first byte may go out */
-  PH_COMPLETE = 2,   /* the body has ended: nothing follows the chunks taken with or before this */
-  PH_FAILED = 4,     /* the app failed: without PH_COMMITTED answer 500, with it cut the connection */
-  PH_DONE = 8,       /* the Python thread has left the request: ph_release may be called */
-  PH_WANT_BODY = 16, /* the app reads the body and waits for more of it (a first sign for 100-continue) */
+enum {                    /* ph_slot.state, after ph_take */
+       PH_COMMITTED = 1,  /* status and headers are final: the first byte may go out */
+       PH_COMPLETE = 2,   /* the body has ended: nothing follows the chunks taken with or before this */
+       PH_FAILED = 4,     /* the app failed: without PH_COMMITTED answer 500, with it cut the connection */
+       PH_DONE = 8,       /* the Python thread has left the request: ph_release may be called */
+       PH_WANT_BODY = 16, /* the app reads the body and waits for more of it (a first sign for 100-continue) */
 };
 
 /* One request and its response. Memory: made by ph_slot_new, never freed, used again after ph_release. */
 typedef struct ph_slot {
   uint32_t id;
   /* The request: written by Go between ph_slot_new/ph_release and ph_submit. */
-  uint32_t app;           /* index given by ph_app_load */
-  uint32_t rec_len;       /* bytes of rec used: pairs of (u32 key length, u32 value length, key, value), native byte order, latin-1 */
-  uint32_t rec_cap;       /* see ph_slot_reserve */
-  char *rec;              /* the environ record; the caller writes rec_len bytes into it */
+  uint32_t app;     /* index given by ph_app_load */
+  uint32_t rec_len; /* bytes of rec used: pairs of (u32 key length, u32 value length, key, value), native byte order, latin-1 */
+  uint32_t rec_cap; /* see ph_slot_reserve */
+  char *rec;        /* the environ record; the caller writes rec_len bytes into it */
   int64_t content_length; /* of the body; -1 where it is not known beforehand (chunked) */
   int body_fd;            /* the whole body in a file from offset 0, or -1; stays Go's, open until ph_release */
   uint8_t body_stream;    /* the body comes by ph_body_push and ends with ph_body_end */

@@ -213,7 +213,11 @@ static int send_result(slot *s, PyObject *result) {
   }
   if (r < 0) return -1;
   if (atomic_load(&s->cancelled)) return 0;
-  return s->head_set || committed(s) ? commit(s) : (py.PyErr_SetString(ph_exc_AssertionError, "the app never called start_response()"), -1);
+  if (!s->head_set && !committed(s)) {
+    py.PyErr_SetString(ph_exc_AssertionError, "the app never called start_response()");
+    return -1;
+  }
+  return commit(s);
 }
 
 /* "If the iterable returned by the application has a close() method, the server or gateway must call that method upon completion of the
@@ -264,7 +268,9 @@ void request_run(slot *s) {
     py.PyErr_Format(ph_exc_RuntimeError, "gowsgi: no app has number %d", (int)s->pub.app);
     goto out;
   }
-  if (!(input = input_new(s)) || !(environ = environ_new(s, input)) || !(sr = py.PyCFunction_NewEx(&start_response_def, input, NULL))) goto out;
+  if (!(input = input_new(s)) || !(environ = environ_new(s, input)) ||
+      !(sr = py.PyCFunction_NewEx(&start_response_def, input, NULL)))
+    goto out;
   result = py.PyObject_CallFunctionObjArgs(app, environ, sr, NULL);
   if (ph_forked) ph_forked_exit();
   if (!result) goto out;
@@ -284,7 +290,7 @@ out:
   PY_XDECREF(sr);
   PY_XDECREF(environ);
   PY_XDECREF(input);
-  if (ph_forked) ph_forked_exit(); /* by a finalizer of the app's objects, or while an exception of its was shown */
+  if (ph_forked) ph_forked_exit();           /* by a finalizer of the app's objects, or while an exception of its was shown */
   if (py.PyErr_Occurred()) py.PyErr_Clear(); /* nothing of this request may reach the next */
   ph_errors_end();
   retire(s);

@@ -20,10 +20,12 @@ static char *status_text(const char *doing, PyStatus st) {
   char *text = NULL;
   int n;
   if (st.type == 2)
-    n = asprintf(&text, "%s: Python ended with exit status %d instead of starting, as it does for -h, -V or an option that it does not know",
-                 doing, st.exitcode);
+    n = asprintf(
+        &text, "%s: Python ended with exit status %d instead of starting, as it does for -h, -V or an option that it does not know",
+        doing, st.exitcode);
   else
-    n = asprintf(&text, "%s: %s%s%s", doing, st.func ? st.func : "", st.func ? ": " : "", st.err_msg ? st.err_msg : "unknown error");
+    n = asprintf(&text, "%s: %s%s%s", doing, st.func ? st.func : "", st.func ? ": " : "",
+                 st.err_msg ? st.err_msg : "unknown error");
   return n < 0 ? strdup("no memory") : text;
 }
 
@@ -57,18 +59,12 @@ static int find_builtins(void) {
   static const struct {
     PyObject **to;
     const char *name;
-  } names[] = {{&ph_exc_BaseException, "BaseException"},
-               {&ph_exc_Exception, "Exception"},
-               {&ph_exc_RuntimeError, "RuntimeError"},
-               {&ph_exc_TypeError, "TypeError"},
-               {&ph_exc_ValueError, "ValueError"},
-               {&ph_exc_OSError, "OSError"},
-               {&ph_exc_AssertionError, "AssertionError"},
-               {&ph_exc_SystemExit, "SystemExit"},
-               {&ph_exc_StopIteration, "StopIteration"},
-               {&ph_exc_MemoryError, "MemoryError"},
-               {&ph_exc_BrokenPipeError, "BrokenPipeError"},
-               {&ph_none, "None"}};
+  } names[] = {{&ph_exc_BaseException, "BaseException"},     {&ph_exc_Exception, "Exception"},
+               {&ph_exc_RuntimeError, "RuntimeError"},       {&ph_exc_TypeError, "TypeError"},
+               {&ph_exc_ValueError, "ValueError"},           {&ph_exc_OSError, "OSError"},
+               {&ph_exc_AssertionError, "AssertionError"},   {&ph_exc_SystemExit, "SystemExit"},
+               {&ph_exc_StopIteration, "StopIteration"},     {&ph_exc_MemoryError, "MemoryError"},
+               {&ph_exc_BrokenPipeError, "BrokenPipeError"}, {&ph_none, "None"}};
   PyObject *builtins = py.PyImport_ImportModule("builtins");
   if (!builtins) return -1;
   int rc = 0;

@@ -6,15 +6,13 @@
 
 enum { NSIG_MAX = 64 };
 
-static struct sigaction go[NSIG_MAX + 1];      /* as Go set them */
-static struct sigaction app[NSIG_MAX + 1];     /* the app's, where ours or Go's had to take its place */
+static struct sigaction go[NSIG_MAX + 1];  /* as Go set them */
+static struct sigaction app[NSIG_MAX + 1]; /* the app's, where ours or Go's had to take its place */
 static bool app_set[NSIG_MAX + 1];
 static uint64_t wanted_by_go;
 static void *go_handler; /* the one function that Go uses for all signals */
 
-static bool usable(int sig) {
-  return sig != SIGKILL && sig != SIGSTOP && sig != 32 && sig != 33; /* 32 and 33 are libc's */
-}
+static bool usable(int sig) { return sig != SIGKILL && sig != SIGSTOP && sig != 32 && sig != 33; /* 32 and 33 are libc's */ }
 
 void ph_signals_record(uint64_t wanted) {
   wanted_by_go = wanted;

@@ -21,8 +21,9 @@ typedef struct slot {
   ph_slot pub; /* first: Go's view */
   pthread_mutex_t mu;
   pthread_cond_t cv; /* body pushed, chunks sent, cancelled, request over */
-  _Atomic uint32_t generation; /* one more when a request ends: what the app keeps (start_response, write, wsgi.input) is then stale */
-  _Atomic bool cancelled;      /* the client is gone */
+  _Atomic uint32_t
+      generation;         /* one more when a request ends: what the app keeps (start_response, write, wsgi.input) is then stale */
+  _Atomic bool cancelled; /* the client is gone */
 
   struct slot *queue_next; /* dispatch.c */
   struct slot *event_next; /* events.c */
@@ -39,7 +40,7 @@ typedef struct slot {
   char *file_buf;
   body_block *win_block;
   _Atomic bool reading; /* one reader at a time: the window is not for two */
-  bool full;    /* Go was told that much waits, and stopped */
+  bool full;            /* Go was told that much waits, and stopped */
 
   int busy; /* calls of the app that run with the GIL released on this slot; the request's end waits for them. Guarded by mu */
 
