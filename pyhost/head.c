@@ -45,6 +45,12 @@ static int text_of(text *t, PyObject *o, const char *what) {
   return 0;
 }
 
+/* RFC 9110, section 5.5: a field value has no leading or trailing whitespace. Django's Set-Cookie begins with a space. */
+static void trim(text *t) {
+  while (t->len && (*t->p == ' ' || *t->p == '\t')) t->p++, t->len--;
+  while (t->len && (t->p[t->len - 1] == ' ' || t->p[t->len - 1] == '\t')) t->len--;
+}
+
 static char *latin1_copy(char *out, text t) {
   if (!t.wide) {
     memcpy(out, t.p, t.len);
@@ -127,6 +133,7 @@ static int add_header(slot *s, uint32_t *used, PyObject *item) {
   char what[100];
   snprintf(what, sizeof what, "the value of %.*s", name.len < 64 ? (int)name.len : 64, name.p);
   if (text_of(&value, v, what) < 0) return -1;
+  trim(&value);
   if (room(s, *used, 8 + (uint64_t)name.len + value.len) < 0) return -1;
   char *p = s->head + *used, *end = latin1_copy(latin1_copy(p + 8, name), value);
   uint32_t n[2] = {name.len, (uint32_t)(end - p) - 8 - name.len};

@@ -99,7 +99,7 @@ func (c *client) tryHead(method string) (*response, error) {
 		if !ok {
 			return nil, fmt.Errorf("header line %q", line)
 		}
-		r.header = append(r.header, [2]string{name, strings.Trim(value, " \t")})
+		r.header = append(r.header, [2]string{name, strings.TrimPrefix(value, " ")})
 	}
 	length, encoding := r.values("Content-Length"), r.values("Transfer-Encoding")
 	switch {

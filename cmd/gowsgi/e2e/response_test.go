@@ -149,6 +149,15 @@ func TestNothingIsAddedThatTheAppSetItself(t *testing.T) {
 	}
 }
 
+func TestAFieldValueHasNoWhitespaceAroundIt(t *testing.T) { // RFC 9110, section 5.5; Django's Set-Cookie begins with a space
+	t.Parallel()
+	headers := []any{[]any{"X-A", " a b\t"}, []any{"X-B", " \t "}, []any{"X-C", "c"}}
+	r, _ := shared(t, "respond").get(t, respondTo(map[string]any{"headers": headers}))
+	if r.value("X-A") != "a b" || r.value("X-B") != "" || r.value("X-C") != "c" {
+		t.Errorf("%q", r.header)
+	}
+}
+
 func TestHopByHopHeadersFromTheAppAreRefused(t *testing.T) {
 	t.Parallel()
 	s := shared(t, "respond")
