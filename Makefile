@@ -1,4 +1,5 @@
-# Everything that a target needs beyond Go, a C compiler and (for some) a Python is fetched into .cache/ and build/ by the target itself.
+# What a target needs beyond Go, a C compiler and (for some) a Python is fetched by the target itself, into .cache/, build/ and Go's module
+# cache. Only bench-compare also wants wrk and libev's headers on the machine.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

@@ -5,13 +5,15 @@
 //
 //  1. conn.serve, the connection's goroutine, waits in rawConn.fill; while nothing comes it holds no buffer.
 //  2. readHead finds the end of the header section (scan.go); request.parse (parse.go) reads it, strictly, into slices of the buffer.
-//  3. The body is read whole (body.go; chunked.go; spool.go), or, as a stream, while the app runs.
+//  3. The body is read whole (body.go; chunked.go; spool.go), or, with StreamInput or Expect: 100-continue, while the app runs.
 //  4. appendEnviron (environ.go) makes the environ record; call.submit gives both to the app, which copies them.
-//  5. The goroutine goes on reading (conn.await): an end or a reset cancels the request, pipelined bytes wait in the buffer, unparsed.
+//  5. The goroutine goes on reading (conn.await): an end or a reset cancels the request, pipelined bytes (16 KiB, then it stops reading) wait
+//     in the buffer, unparsed.
 //  6. The app's host calls call.ExchangeReady on its event goroutine; call.step takes what is new.
 //  7. responseHead.check (respheader.go) passes the status line and the fields, or the answer is a plain 500.
-//  8. A small whole response is written there and then, by one write that never waits.
-//  9. Anything else gets a goroutine of its own (respwriter.go) that waits for the client and gives chunks back as they are written.
+//  8. A whole response of up to 64 KiB is written there and then, by one write that never waits.
+//  9. Anything else, and what that write left, gets a goroutine of its own (respwriter.go) that waits for the client and gives chunks back as
+//     they are written.
 //  10. call.end tells the connection how the response ended (conn.responseOver): it goes on, is closed, cut or reset.
 //  11. The goroutine in await sees it, drops what is left of the body, and parses what comes next.
 //  12. When the exchange reports Done, maybe while the next request is served, it is released and the call goes back to its pool.
@@ -27,7 +29,7 @@
 // # Who may do what
 //
 // Reading the socket and parsing: the connection's goroutine alone. Writing it: whoever answers, and only one does. That is the event
-// goroutine, until it starts a writer (call.writing), or the connection's goroutine where no call is attached or call.takeOver won. Take,
-// Sent and Release: who holds call.mu while nobody writes, else the writer. call.mu is taken before conn.mu, and Server.mu before conn.mu.
-// No lock is held while anybody waits for a client or for the app.
+// goroutine until it starts a writer (call.writing), then the writer; or the connection's goroutine, where no call is attached or call.takeOver
+// won. Take and Sent: who holds call.mu while nobody writes, else the writer. Release: the one whom call.released gave the exchange. call.mu is
+// taken before conn.mu, and Server.mu before conn.mu. No lock is held while anybody waits for a client or for the app.
 package gateway

@@ -17,7 +17,8 @@ type HandlerOptions struct {
 	Logger *slog.Logger
 	// MaxBodySize is the longest request body in bytes; a longer one is answered 413. 0: 1 GiB. Negative: no limit.
 	MaxBodySize int64
-	// StreamInput gives a request to the app before its body is whole (HTTPHandler only); else bodies are read ahead, over 1 MiB into a file.
+	// StreamInput gives a request to the app before its body is whole; else bodies are read ahead, over 1 MiB into a file, but for those with
+	// Expect: 100-continue. HTTPHandler only.
 	StreamInput bool
 	// SpoolDir is where long bodies are kept, in files without a name (HTTPHandler only). "": os.TempDir.
 	SpoolDir string

@@ -10,9 +10,10 @@ import (
 )
 
 // Handler serves the apps inside somebody else's fasthttp.Server, beside its own routes. It promises what that server can keep: requests
-// are parsed by it, 100 Continue is sent before the app reads, chunks of a response with a Content-Length are gathered, HTTP/1.0 clients get
-// chunked responses, Date is always the server's, and a client that leaves is noticed when something is written to it. A server with StreamRequestBody reads the rest of a body as the next request
-// (valyala/fasthttp issue 2368), so requests with such a body are answered 500 and logged.
+// are parsed by it, their bodies are held in memory, 100 Continue is sent before the app reads, chunks of a response with a Content-Length are
+// gathered, HTTP/1.0 clients may get chunked responses, Date is always the server's, a client that leaves is noticed when something is written
+// to it, and processes that the app forks keep its connections open. A server with StreamRequestBody may read the rest of a body as the next
+// request (valyala/fasthttp pull request 2368), so requests with such a body are answered 500 and logged.
 func Handler(app App, mounts []Mount, o HandlerOptions) fasthttp.RequestHandler {
 	h := newForeignHandler(app, mounts, o)
 	return h.serveFastHTTP

@@ -10,9 +10,9 @@ import (
 )
 
 // HTTPHandler serves the apps inside somebody else's net/http server, beside its own routes. Mount.Prefix is what becomes SCRIPT_NAME, so
-// the handler is mounted without http.StripPrefix. It promises what that server can keep: requests are parsed by it, the order of request
-// fields with different names is lost, the reason phrase of the status is its own, and a client that leaves while its body is read is
-// noticed at the next read.
+// the handler is mounted without http.StripPrefix. It promises what that server can keep: requests are parsed by it, the order of fields with
+// different names is lost, the reason phrase of the status is its own, a client that leaves while its body is read is noticed at the next
+// read, and processes that the app forks keep its connections open.
 func HTTPHandler(app App, mounts []Mount, o HandlerOptions) http.Handler {
 	return newForeignHandler(app, mounts, o)
 }

@@ -34,7 +34,8 @@ type Server struct {
 
 	// MaxBodySize is the longest request body in bytes; a longer one is answered 413. 0: 1 GiB. Negative: no limit.
 	MaxBodySize int64
-	// StreamInput gives a request to the app before its body is whole; else bodies are read ahead, over 1 MiB into a file.
+	// StreamInput gives a request to the app before its body is whole; else bodies are read ahead, over 1 MiB into a file, but for those with
+	// Expect: 100-continue.
 	StreamInput bool
 	// SpoolDir is where long bodies are kept, in files without a name. "": os.TempDir.
 	SpoolDir string

@@ -7,12 +7,14 @@
 // # Threads
 //
 //   - Python's main thread is a pthread of its own. It starts CPython, imports the apps, then sleeps in poll; it wakes to run the app's signal
-//     handlers, to drop references of replies that were sent, and for the calls of [Host] (Load, HandleSignal, Shutdown).
+//     handlers, to drop references of replies that were sent, and for the calls of [Host] (Load, Start, Info, HandleSignal, Shutdown).
 //   - Python threads are threading.Thread objects named gowsgi-1 ... gowsgi-N whose target is a C loop (thread.c, dispatch.c). They run the
 //     apps, and no other thread does. They live as long as the process: threading.local and database connections keep.
-//   - A ticker thread measures the CPU that the Python threads use and tells Go of chunks that wait. It never takes the GIL.
-//   - One goroutine hears of news through an eventfd and calls the [Sink] of each exchange that has some. No goroutine ever takes the GIL, and
-//     C never calls Go.
+//   - A ticker thread measures the CPU that the Python threads use, wakes another of them where the queue stands still, and tells Go of chunks
+//     that wait. It never takes the GIL.
+//   - The event goroutine hears of news through an eventfd and calls the [Sink] of each exchange that has some. The log goroutine writes the
+//     lines that C collected, so that a log which can't be written holds up no response. A third waits for exit codes ([Host.ExitRequested]).
+//     No goroutine ever takes the GIL, and C never calls Go.
 //
 // # One request, the two sides of the boundary
 //
@@ -31,17 +33,23 @@
 //
 //	what                           made by                freed by
 //	slot (ph_slot)                 NewExchange            never; used again after Release
-//	environ record, body           Submit (copied)        Release
-//	pieces of a streamed body      PushBody (copied)      the read that used them up, or Release
+//	body                           Submit (copied)        Release
+//	environ record                 Submit (copied)        overwritten by the slot's next request; over 64 KiB by Release
+//	piece of a streamed body       PushBody (copied)      the first read after it was used up, or Release
 //	spooled body (BodyFile)        the caller             the caller, after Release
-//	status and headers             start_response         overwritten by the slot's next request; lent until Release
+//	status and headers             start_response         as the environ record; lent until Release
 //	chunk < 16 KiB                 copied                 Sent
-//	chunk >= 16 KiB                a reference            Sent; the reference is dropped by the next thread with the GIL
-//	chunk of a file                dup of the descriptor  Sent; a spool file ends with the last of its chunks
-//	log line                       ph_log                 the goroutine that writes the log
+//	chunk >= 16 KiB                a reference            Sent; dropped by the next request, from 1 MiB on by Python's main thread
+//	chunk that is spooled          written to a file      Sent closes its dup of the descriptor
+//	spool file, about 4 MiB        the first such chunk   its last chunk's Sent, once the next file was begun or the slot released
+//	chunk of wsgi.file_wrapper     dup of the descriptor  Sent
+//	log line                       ph_log                 the log goroutine, or Shutdown, when it is written
+//
+// A chunk is spooled where more than 256 KiB of its response would wait in memory; what exists already (a list, the only item) never is. Past
+// [Options.SpoolLimit] the Python thread waits for the client.
 //
 // # Processes that the app forks
 //
-// They are not ours: descriptors of the server are closed there, Go's signal handlers reset, and a thread that comes back from the app ends the
-// process.
+// They are not ours: descriptors of the server are closed there, Go's signal handlers and its limit on descriptors reset, and a thread that comes
+// back from the app ends the process.
 package pyhost

@@ -27,7 +27,7 @@ int ph_threads_start(int n);
 /* The slot whose request this thread runs, or NULL. Safe in a signal handler. */
 ph_slot *ph_current_slot(void);
 
-/* ---- request.c, response.c, input.c, filewrapper.c: one request -------------------------------------------------------------------- */
+/* ---- environ.c, request.c, response.c, input.c, output.c: one request -------------------------------------------------------------------- */
 /* Makes types, interned keys and the common environ. GIL: held, Python's main thread, once, after host.py was loaded and before any app
  * is. 0, or -1 with an exception set. */
 int ph_request_init(void);

@@ -1,4 +1,5 @@
-/* What the C files of CPython's life share: pyapi, runtime, mainthread, signals, fork, crash, apps, errlog. Not for Go. */
+/* What the C files of CPython's life share: pyapi, runtime, mainthread, signals, fork, crash, rlimit, apps, errlog. Not for
+ * Go. */
 #ifndef PYHOST_INTERP_H
 #define PYHOST_INTERP_H
 
@@ -24,7 +25,7 @@ void ph_main_call(void (*fn)(void *), void *arg);
 /* After imports and handlers of the app: settles who owns which signal, and takes signal.set_wakeup_fd where the app left it free. GIL:
  * held, Python's main thread. */
 void ph_main_settle(void);
-/* In a forked process: gives up the descriptors of the loop. GIL: held. */
+/* In a forked process: gives up signal.set_wakeup_fd, before the loop's descriptors are closed. GIL: held. */
 void ph_main_child(void);
 
 /* ---- signals.c ---------------------------------------------------------------------------------------------------------------------- */
@@ -50,7 +51,7 @@ void ph_crash_install(int sig, const struct sigaction *before);
 bool ph_crash_is(const struct sigaction *a);
 /* As ph_crash_note, for other work than a request: "importing ", "app:app". what stays valid until the next call. NULL, NULL: nothing. */
 void ph_crash_doing(const char *verb, const char *what);
-/* What is to handle the signal in a forked process: what the app set, or the default. */
+/* What is to handle the signal in a forked process: what the app set, or NULL for the default. */
 const struct sigaction *ph_crash_before(int sig);
 
 /* ---- fork.c ------------------------------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* The body on its way out: pieces made by a Python thread, written to the client by Go.
  *
- * What exists already (a list) is sent by reference without limit. What is made on the way (a generator) may wait in memory up to
- * MEMORY_LIMIT, then in unlinked files up to ph_spool_limit, and only past that holds its thread. */
+ * What exists already (a list) may wait in memory without limit. What is made on the way (a generator) may wait there up to MEMORY_LIMIT, or
+ * as one piece of any length, then in unlinked files up to ph_spool_limit, and only past that holds its thread. */
 #define _GNU_SOURCE
 #include "slot.h"
 #include <errno.h>
