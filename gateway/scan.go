@@ -7,7 +7,6 @@ const (
 	maxRequestLine = 16 << 10
 	maxHeaderBytes = 64 << 10
 	maxFields      = 256
-	maxHeadBytes   = 2 + maxRequestLine + 2 + maxHeaderBytes + 4 // with an empty line before and the line ends
 )
 
 // headScanner finds the end of a request's header section in bytes that come in pieces, looks at each byte once, and refuses as soon as it

@@ -237,9 +237,3 @@ int dispatch_init(int n, double interval, bool gil) {
   pthread_detach(t);
   return 0;
 }
-
-void dispatch_stats(ph_stats *out) {
-  pthread_mutex_lock(&mu);
-  *out = (ph_stats){.threads = nthreads, .idle = idle, .in_app = in_app, .queued = queued};
-  pthread_mutex_unlock(&mu);
-}

@@ -259,16 +259,3 @@ func (h *Host) writeLog() {
 		l = next
 	}
 }
-
-// Stats is a moment of the host's life, for logs and metrics.
-type Stats struct {
-	Threads, Idle, InApp, Queued int   // Python threads; of these waiting; requests inside the app; requests that wait
-	ObjectsWaiting               int64 // bytes of Python objects of replies that were sent, which the next request gives back
-}
-
-// Stats may be called by any goroutine.
-func (h *Host) Stats() Stats {
-	var s C.ph_stats
-	C.ph_stats_get(&s)
-	return Stats{int(s.threads), int(s.idle), int(s.in_app), int(s.queued), int64(s.objects_waiting)}
-}

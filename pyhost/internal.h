@@ -44,9 +44,8 @@ extern bool ph_multiprocess;     /* wsgi.multiprocess */
 /* Borrowed reference to an attribute of py/host.py, or NULL with an exception. GIL: held. */
 PyObject *ph_helper(const char *name);
 /* Borrowed, kept for the life of the process, looked up in builtins once. */
-extern PyObject *ph_exc_BaseException, *ph_exc_Exception, *ph_exc_RuntimeError, *ph_exc_TypeError, *ph_exc_ValueError,
-    *ph_exc_OSError, *ph_exc_AssertionError, *ph_exc_SystemExit, *ph_exc_StopIteration, *ph_exc_MemoryError,
-    *ph_exc_BrokenPipeError, *ph_none;
+extern PyObject *ph_exc_BaseException, *ph_exc_RuntimeError, *ph_exc_TypeError, *ph_exc_ValueError, *ph_exc_OSError,
+    *ph_exc_AssertionError, *ph_exc_SystemExit, *ph_none;
 /* Wakes Python's main thread to call ph_release_objects. GIL: either. Thread: any; async-signal-safe. */
 void ph_main_wake(void);
 /* Logs the exception that is set, with its traceback and the request it came from, and clears it. Never exits the process, SystemExit

@@ -58,7 +58,5 @@ char *ph_shutdown(void);
 
 /* Marks a descriptor as the server's: closed in each process that the app forks. Thread: any, GIL either. */
 void ph_fd_own(int fd, int own);
-/* The soft RLIMIT_NOFILE with which the process started, before Go raised it; 0 where it is not known. */
-uint64_t ph_rlimit_nofile_original(void);
 
 #endif

@@ -36,8 +36,6 @@ void ph_release_objects(void) {
   }
 }
 
-int64_t output_objects_waiting(void) { return atomic_load(&sent_objects_bytes); }
-
 static void chunk_free(ph_chunk *c) {
   switch (c->kind) {
   case CHUNK_OBJECT: {

@@ -33,13 +33,12 @@ int ph_load(const char *path, ph_load_error *e) {
 #define PYAPI_CHECK(ret, name, args) \
   if (!found.name) return refuse(lib, e, #name, version, NULL);
 
-  PYAPI_REQUIRED(PYAPI_RESOLVE)
-  PYAPI_OPTIONAL(PYAPI_RESOLVE)
+  PYAPI(PYAPI_RESOLVE)
   if (found.Py_GetVersion) version = found.Py_GetVersion(); /* one of the few that may be called before CPython starts */
   int major = 0, minor = 0;
   if (version && sscanf(version, "%d.%d", &major, &minor) == 2 && (major != 3 || minor < MIN_MINOR))
     return refuse(lib, e, NULL, version, "CPython 3.9 or newer is needed");
-  PYAPI_REQUIRED(PYAPI_CHECK)
+  PYAPI(PYAPI_CHECK)
   py = found;
   return 0;
 #undef PYAPI_RESOLVE

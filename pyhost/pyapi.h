@@ -44,17 +44,13 @@ typedef struct {
 #define METH_O 0x0008
 #define METH_FASTCALL 0x0080
 /* Slot numbers of typeslots.h: fixed by the stable ABI. */
-#define Py_tp_dealloc 52
 #define Py_tp_iter 62
 #define Py_tp_iternext 63
 #define Py_tp_methods 64
-#define Py_tp_new 65
-#define Py_tp_free 74
 #define Py_TPFLAGS_DEFAULT (1UL << 18)
 
-/* X(return type, name, arguments). Required: present in every libpython from 3.9 on. */
-#define PYAPI_REQUIRED(X)                                                            \
-  X(int, Py_IsInitialized, (void))                                                   \
+/* X(return type, name, arguments): present in every libpython from 3.9 on. */
+#define PYAPI(X)                                                                     \
   X(const char *, Py_GetVersion, (void))                                             \
   X(void, PyConfig_InitPythonConfig, (void *))                                       \
   X(PyStatus, PyConfig_SetBytesArgv, (void *, Py_ssize_t, char *const *))            \
@@ -71,32 +67,24 @@ typedef struct {
   X(PyObject *, PyEval_GetBuiltins, (void))                                          \
   X(PyObject *, PyObject_GetAttrString, (PyObject *, const char *))                  \
   X(PyObject *, PyObject_GetAttr, (PyObject *, PyObject *))                          \
-  X(int, PyObject_SetAttrString, (PyObject *, const char *, PyObject *))             \
-  X(int, PyObject_HasAttrString, (PyObject *, const char *))                         \
   X(PyObject *, PyObject_CallObject, (PyObject *, PyObject *))                       \
-  X(PyObject *, PyObject_Call, (PyObject *, PyObject *, PyObject *))                 \
   X(PyObject *, PyObject_CallFunctionObjArgs, (PyObject *, ...))                     \
   X(PyObject *, PyObject_GetIter, (PyObject *))                                      \
   X(PyObject *, PyObject_Str, (PyObject *))                                          \
-  X(PyObject *, PyObject_Repr, (PyObject *))                                         \
   X(PyObject *, PyObject_Type, (PyObject *))                                         \
   X(int, PyObject_IsTrue, (PyObject *))                                              \
   X(int, PyObject_IsInstance, (PyObject *, PyObject *))                              \
-  X(int, PyCallable_Check, (PyObject *))                                             \
   X(Py_ssize_t, PyObject_Size, (PyObject *))                                         \
   X(PyObject *, PyIter_Next, (PyObject *))                                           \
   X(PyObject *, PyErr_Occurred, (void))                                              \
   X(void, PyErr_Clear, (void))                                                       \
   X(void, PyErr_SetString, (PyObject *, const char *))                               \
   X(void, PyErr_SetObject, (PyObject *, PyObject *))                                 \
-  X(void, PyErr_SetNone, (PyObject *))                                               \
   X(PyObject *, PyErr_Format, (PyObject *, const char *, ...))                       \
   X(PyObject *, PyErr_NoMemory, (void))                                              \
   X(PyObject *, PyErr_SetFromErrno, (PyObject *))                                    \
   X(int, PyErr_ExceptionMatches, (PyObject *))                                       \
-  X(int, PyErr_GivenExceptionMatches, (PyObject *, PyObject *))                      \
   X(void, PyErr_Fetch, (PyObject **, PyObject **, PyObject **))                      \
-  X(void, PyErr_Restore, (PyObject *, PyObject *, PyObject *))                       \
   X(void, PyErr_NormalizeException, (PyObject **, PyObject **, PyObject **))         \
   X(int, PyException_SetTraceback, (PyObject *, PyObject *))                         \
   X(void, Py_IncRef, (PyObject *))                                                   \
@@ -107,53 +95,40 @@ typedef struct {
   X(int, PyDict_SetItemString, (PyObject *, const char *, PyObject *))               \
   X(PyObject *, PyDict_GetItemString, (PyObject *, const char *))                    \
   X(PyObject *, PyUnicode_DecodeLatin1, (const char *, Py_ssize_t, const char *))    \
-  X(PyObject *, PyUnicode_DecodeUTF8, (const char *, Py_ssize_t, const char *))      \
   X(PyObject *, PyUnicode_DecodeFSDefault, (const char *))                           \
   X(PyObject *, PyUnicode_FromString, (const char *))                                \
-  X(PyObject *, PyUnicode_FromStringAndSize, (const char *, Py_ssize_t))             \
   X(PyObject *, PyUnicode_InternFromString, (const char *))                          \
   X(void, PyUnicode_InternInPlace, (PyObject **))                                    \
   X(const char *, PyUnicode_AsUTF8AndSize, (PyObject *, Py_ssize_t *))               \
-  X(PyObject *, PyUnicode_AsLatin1String, (PyObject *))                              \
   X(PyObject *, PyUnicode_AsEncodedString, (PyObject *, const char *, const char *)) \
   X(int, PyBytes_AsStringAndSize, (PyObject *, char **, Py_ssize_t *))               \
   X(PyObject *, PyBytes_FromStringAndSize, (const char *, Py_ssize_t))               \
   X(char *, PyBytes_AsString, (PyObject *))                                          \
   X(int, _PyBytes_Resize, (PyObject **, Py_ssize_t))                                 \
   X(PyObject *, PyCFunction_NewEx, (PyMethodDef *, PyObject *, PyObject *))          \
-  X(PyObject *, PyCapsule_New, (void *, const char *, void *))                       \
-  X(void *, PyCapsule_GetPointer, (PyObject *, const char *))                        \
   X(PyObject *, PyList_New, (Py_ssize_t))                                            \
   X(Py_ssize_t, PyList_Size, (PyObject *))                                           \
   X(PyObject *, PyList_GetItem, (PyObject *, Py_ssize_t))                            \
   X(int, PyList_Append, (PyObject *, PyObject *))                                    \
-  X(int, PyList_Insert, (PyObject *, Py_ssize_t, PyObject *))                        \
   X(PyObject *, PyTuple_New, (Py_ssize_t))                                           \
   X(Py_ssize_t, PyTuple_Size, (PyObject *))                                          \
   X(PyObject *, PyTuple_GetItem, (PyObject *, Py_ssize_t))                           \
   X(int, PyTuple_SetItem, (PyObject *, Py_ssize_t, PyObject *))                      \
   X(PyObject *, PyBool_FromLong, (long))                                             \
   X(PyObject *, PyLong_FromLong, (long))                                             \
-  X(PyObject *, PyLong_FromLongLong, (long long))                                    \
   X(long, PyLong_AsLong, (PyObject *))                                               \
   X(long long, PyLong_AsLongLong, (PyObject *))                                      \
   X(double, PyFloat_AsDouble, (PyObject *))                                          \
   X(Py_ssize_t, PyNumber_AsSsize_t, (PyObject *, PyObject *))                        \
   X(PyObject *, PySys_GetObject, (const char *))                                     \
   X(PyObject *, PyType_FromSpec, (PyType_Spec *))                                    \
-  X(void *, PyType_GetSlot, (PyObject *, int))                                       \
-  X(PyObject *, PyType_GenericAlloc, (PyObject *, Py_ssize_t))                       \
-  X(int, PyArg_ParseTuple, (PyObject *, const char *, ...))
-
-/* X(return type, name, arguments): NULL where this libpython does not export it; look before calling. */
-#define PYAPI_OPTIONAL(X) X(int, PyUnstable_Module_SetGIL, (PyObject *, void *))
+  X(PyObject *, PyType_GenericAlloc, (PyObject *, Py_ssize_t))
 
 /* The table. Calls read py.PyDict_Copy(d). A struct and not globals of the same names: a global would be exported by the executable and
  * take the place of the real function for every extension module. Filled once by ph_load, before any other thread runs; never changed. */
 struct ph_pyapi {
 #define PYAPI_FIELD(ret, name, args) ret(*name) args;
-  PYAPI_REQUIRED(PYAPI_FIELD)
-  PYAPI_OPTIONAL(PYAPI_FIELD)
+  PYAPI(PYAPI_FIELD)
 #undef PYAPI_FIELD
 };
 extern struct ph_pyapi py __attribute__((visibility("hidden")));

@@ -37,7 +37,6 @@ typedef struct ph_slot {
   int64_t content_length; /* of the body; -1 where it is not known beforehand (chunked) */
   int body_fd;            /* the whole body in a file from offset 0, or -1; stays Go's, open until ph_release */
   uint8_t body_stream;    /* the body comes by ph_body_push and ends with ph_body_end */
-  uint8_t body_errored;   /* private */
   /* The response: written by ph_take, lent until ph_release. */
   uint32_t state;
   uint32_t status_len, headers_len;
@@ -84,12 +83,5 @@ ph_logline *ph_log_take(void);
 void ph_log_free(ph_logline *l);
 /* Bytes of memory of the lines that were not freed yet. GIL: either. Thread: any. */
 int64_t ph_log_waiting(void);
-
-typedef struct ph_stats {
-  int32_t threads, idle, in_app, queued; /* Python threads; waiting for work; inside the app; requests in the queue */
-  int64_t objects_waiting;               /* bytes of reply objects sent and not yet given back to Python */
-} ph_stats;
-/* GIL: no. Thread: any. */
-void ph_stats_get(ph_stats *out);
 
 #endif

@@ -16,8 +16,6 @@ static bool known;
 /* The linker runs this before the Go runtime starts. */
 __attribute__((constructor)) static void note_limit(void) { known = getrlimit(RLIMIT_NOFILE, &original) == 0; }
 
-uint64_t ph_rlimit_nofile_original(void) { return known ? (uint64_t)original.rlim_cur : 0; }
-
 void ph_rlimit_restore(void) {
   struct rlimit now;
   if (!known || getrlimit(RLIMIT_NOFILE, &now) != 0) return;

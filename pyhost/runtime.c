@@ -11,8 +11,8 @@ static _Alignas(64) char config[64 << 10];
 
 enum { Py_file_input = 257, MAX_ARGS = 8 };
 
-PyObject *ph_exc_BaseException, *ph_exc_Exception, *ph_exc_RuntimeError, *ph_exc_TypeError, *ph_exc_ValueError, *ph_exc_OSError,
-    *ph_exc_AssertionError, *ph_exc_SystemExit, *ph_exc_StopIteration, *ph_exc_MemoryError, *ph_exc_BrokenPipeError, *ph_none;
+PyObject *ph_exc_BaseException, *ph_exc_RuntimeError, *ph_exc_TypeError, *ph_exc_ValueError, *ph_exc_OSError,
+    *ph_exc_AssertionError, *ph_exc_SystemExit, *ph_none;
 
 static PyObject *helpers; /* the dict of py/host.py; kept for the life of the process */
 
@@ -59,12 +59,14 @@ static int find_builtins(void) {
   static const struct {
     PyObject **to;
     const char *name;
-  } names[] = {{&ph_exc_BaseException, "BaseException"},     {&ph_exc_Exception, "Exception"},
-               {&ph_exc_RuntimeError, "RuntimeError"},       {&ph_exc_TypeError, "TypeError"},
-               {&ph_exc_ValueError, "ValueError"},           {&ph_exc_OSError, "OSError"},
-               {&ph_exc_AssertionError, "AssertionError"},   {&ph_exc_SystemExit, "SystemExit"},
-               {&ph_exc_StopIteration, "StopIteration"},     {&ph_exc_MemoryError, "MemoryError"},
-               {&ph_exc_BrokenPipeError, "BrokenPipeError"}, {&ph_none, "None"}};
+  } names[] = {{&ph_exc_BaseException, "BaseException"},
+               {&ph_exc_RuntimeError, "RuntimeError"},
+               {&ph_exc_TypeError, "TypeError"},
+               {&ph_exc_ValueError, "ValueError"},
+               {&ph_exc_OSError, "OSError"},
+               {&ph_exc_AssertionError, "AssertionError"},
+               {&ph_exc_SystemExit, "SystemExit"},
+               {&ph_none, "None"}};
   PyObject *builtins = py.PyImport_ImportModule("builtins");
   if (!builtins) return -1;
   int rc = 0;

@@ -112,8 +112,3 @@ void ph_release(ph_slot *p) {
   p->rec_len = 0, p->state = 0, p->chunks = NULL, p->status = p->headers = NULL;
   p->body_fd = -1, p->body_stream = 0;
 }
-
-void ph_stats_get(ph_stats *out) {
-  dispatch_stats(out);
-  out->objects_waiting = output_objects_waiting();
-}

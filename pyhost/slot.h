@@ -114,14 +114,12 @@ int output_file(slot *s, int fd, int64_t offset, int64_t size);
 /* Sets flags and tells Go. GIL: either. */
 void output_flags(slot *s, uint32_t flags, bool now);
 void output_reset(slot *s);
-int64_t output_objects_waiting(void);
 
 /* ---- dispatch.c ---- */
 void dispatch_submit(slot *s);
 /* The life of Python thread number me; returns never. GIL: held at the call. */
 void dispatch_loop(int me);
 int dispatch_init(int threads, double switch_interval, bool gil);
-void dispatch_stats(ph_stats *out);
 
 /* ---- thread.c ---- */
 void thread_set_current(slot *s);

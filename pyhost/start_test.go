@@ -186,7 +186,7 @@ func TestWhatPythonRefusesAtItsStartComesBackAsAnErrorAndTheProcessLives(t *test
 func TestALibraryThatIsNoLibpythonIsRefusedAndAnotherMayFollow(t *testing.T) {
 	for library, want := range map[string]string{
 		"/nonexistent/libpython3.12.so": "can't be loaded: /nonexistent/libpython3.12.so: cannot open shared object file",
-		"libm.so.6":                     "libm.so.6 has no function Py_IsInitialized",
+		"libm.so.6":                     "libm.so.6 has no function Py_GetVersion",
 	} {
 		r := childJob{Python: Python{Executable: "/usr/bin/python3", Library: library}}.start(t)
 		if r.code != childOpenFailed || !strings.Contains(r.stdout, "pyhost: ") || !strings.Contains(r.stdout, want) {
