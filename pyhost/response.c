@@ -130,20 +130,35 @@ static int add_item(slot *s, PyObject *item, bool unbounded) {
 /* All items exist already, and there is no close(). */
 static bool complete_at_once(PyObject *type) { return type == type_list || type == type_tuple; }
 
+/* New reference, or NULL with an exception. */
+static PyObject *item_at(PyObject *result, bool list, Py_ssize_t i) {
+  PyObject *item = list ? py.PyList_GetItem(result, i) : py.PyTuple_GetItem(result, i); /* borrowed */
+  if (item) py.Py_IncRef(item);
+  return item;
+}
+
+static int check_item(PyObject *item) {
+  char *p;
+  Py_ssize_t n;
+  return py.PyBytes_AsStringAndSize(item, &p, &n) < 0 ? bad_item(item) : 0;
+}
+
 /* A list or a tuple: all of it exists, and goes to Go in one piece with the headers, or not at all. */
 static int send_list(slot *s, PyObject *result, bool list) {
-  Py_ssize_t n = list ? py.PyList_Size(result) : py.PyTuple_Size(result), len;
-  char *p;
-  for (Py_ssize_t i = 0; i < 2 * n; i++) { /* the second time around all are bytes */
-    Py_ssize_t k = i % n;
-    PyObject *item = list ? py.PyList_GetItem(result, k) : py.PyTuple_GetItem(result, k); /* borrowed */
-    if (!item) return -1;
-    py.Py_IncRef(item);
-    int r = i >= n ? add_item(s, item, true) : py.PyBytes_AsStringAndSize(item, &p, &len) < 0 ? bad_item(item) : 0;
+  Py_ssize_t n = list ? py.PyList_Size(result) : py.PyTuple_Size(result);
+  int r = 0;
+  PyObject *item;
+  for (Py_ssize_t i = 0; i < n && r == 0; i++) { /* all are looked at before the first commits the headers */
+    if (!(item = item_at(result, list, i))) return -1;
+    r = check_item(item);
     py.Py_DecRef(item);
-    if (r < 0) return -1;
   }
-  return 0;
+  for (Py_ssize_t i = 0; i < n && r == 0; i++) {
+    if (!(item = item_at(result, list, i))) return -1;
+    r = add_item(s, item, true);
+    py.Py_DecRef(item);
+  }
+  return r;
 }
 
 /* "wsgi.file_wrapper": the file itself where it is one, from its current position. 1 sent, 0 not such a file, -1 with an exception. */

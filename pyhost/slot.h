@@ -20,10 +20,9 @@ typedef struct body_block {
 typedef struct slot {
   ph_slot pub; /* first: Go's view */
   pthread_mutex_t mu;
-  pthread_cond_t cv; /* body pushed, chunks sent, cancelled, request over */
-  _Atomic uint32_t
-      generation;         /* one more when a request ends: what the app keeps (start_response, write, wsgi.input) is then stale */
-  _Atomic bool cancelled; /* the client is gone */
+  pthread_cond_t cv;           /* body pushed, chunks sent, cancelled, request over */
+  _Atomic uint32_t generation; /* one more when a request ends: what the app keeps of it is then stale */
+  _Atomic bool cancelled;      /* the client is gone */
 
   struct slot *queue_next; /* dispatch.c */
   struct slot *event_next; /* events.c */
