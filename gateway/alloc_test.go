@@ -54,7 +54,7 @@ func TestAnIdleConnectionCostsLittleMemory(t *testing.T) {
 		return m.HeapInuse + m.StackInuse
 	}
 	ts.dial().get("/")
-	before := measure()
+	before, goroutines := measure(), runtime.NumGoroutine()
 	conns := make([]net.Conn, n)
 	p := make([]byte, 1000)
 	for i := range conns {
@@ -70,11 +70,14 @@ func TestAnIdleConnectionCostsLittleMemory(t *testing.T) {
 		}
 	}
 	after := measure()
+	if n := runtime.NumGoroutine() - goroutines; n > 0 {
+		t.Errorf("%d goroutines more", n)
+	}
 	for _, c := range conns {
 		_ = c.Close()
 	}
 	// The clients' ends are in it too.
-	if per := (after - before) / n; per > 12<<10 {
+	if per := (after - before) / n; per > 4<<10 {
 		t.Errorf("%d bytes for each idle connection", per)
 	} else {
 		t.Logf("%d bytes for each idle connection", per)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,8 @@ func endOf(keep bool) ending {
 	return endClose
 }
 
-// conn is one connection. Its goroutine reads, parses and submits, and reads on while the app works; see the package's documentation.
+// conn is one connection. The poller's loop (polled.go) or a goroutine of its own (serve) reads, parses and submits, and reads on while the
+// app works; see the package's documentation.
 type conn struct {
 	rawConn
 	s     *Server
@@ -38,34 +40,68 @@ type conn struct {
 
 	bodyLeft  atomic.Int64 // bytes of the request's body that did not come yet; at least 1 where that is not known
 	streaming bool         // the goroutine gives the body to the app as it comes
-	k         *call        // of the request in hand; the goroutine's, to be compared with call.c under call.mu
+	k         *call        // of the request in hand; its reader's, to be compared with call.c under call.mu
+	submitted bool         // k was submitted by the loop, and its response may be owed; its reader's
 
 	mu         sync.Mutex // guards what follows
 	cond       sync.Cond  // something of it changed
-	busy       bool       // a response is owed
-	how        ending     // of the last response
-	wakeReader bool       // the goroutine wants to be woken when the response is over
-	wantsBody  bool       // the app waits for more of its body
-	cut        bool       // the connection is being cut
+	owner      owner
+	busy       bool   // a response is owed
+	how        ending // of the last response
+	wakeReader bool   // the reader wants to be woken when the response is over
+	wantsBody  bool   // the app waits for more of its body
+	cut        bool   // the connection is being cut
 	closed     bool
 	// The client may wait for 100 Continue before it sends its body.
 	awaitsContinue bool
 }
 
-// serve is the connection's goroutine.
+// serve is the connection's goroutine, while there is more to do than the poller's loop does.
 func (c *conn) serve() {
 	defer func() {
 		if r := recover(); r != nil {
-			c.s.logPanic("connection from "+c.nc.RemoteAddr().String(), r)
+			c.s.logPanic("connection from "+c.client(), r)
 			c.panicked()
+			c.finish()
 		}
-		c.close()
-		c.in.put()
-		c.in = nil
-		c.s.forget(c)
 	}()
 	for c.serveOne() {
+		if c.rest() {
+			return
+		}
 	}
+	c.finish()
+}
+
+// rest gives an idle connection back to the poller.
+func (c *conn) rest() bool {
+	c.ready.And(^uint32(woken)) // first: what it was for is seen below
+	if c.r < c.w || c.deadline.Load() == expired || c.s.draining.Load() {
+		return false
+	}
+	c.dropEmpty()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ready.Load()&(readable|hungUp|woken) != 0 || c.busy {
+		return false
+	}
+	c.owner = byNobody
+	return true
+}
+
+// finish ends the connection for good. It waits for a response that is owed, having told the app that the client is gone.
+func (c *conn) finish() {
+	if c.isBusy() {
+		c.k.clientGone(c)
+		c.mu.Lock()
+		for c.busy {
+			c.cond.Wait()
+		}
+		c.mu.Unlock()
+	}
+	c.in.put()
+	c.in, c.r, c.w = nil, 0, 0
+	c.s.forget(c)
 }
 
 // panicked answers 500 where no response has begun.
@@ -81,6 +117,10 @@ var errPanic = errors.New("gateway: panic")
 
 // serveOne serves one request. False: the connection has ended.
 func (c *conn) serveOne() bool {
+	if c.submitted {
+		c.submitted = false
+		return c.await(c.k) && c.next(&bodyDecoder{done: true})
+	}
 	n, ok := c.readHead()
 	if !ok {
 		return false
@@ -116,7 +156,7 @@ func (c *conn) readHead() (n int, ok bool) {
 		}
 		idle := c.r == c.w
 		if idle && c.s.draining.Load() {
-			if !c.readNow() {
+			if _, err := c.read(); err != nil {
 				return 0, false
 			}
 			continue
@@ -131,19 +171,6 @@ func (c *conn) readHead() (n int, ok bool) {
 			c.setDeadline(c.s.HeaderTimeout)
 		}
 	}
-}
-
-// readNow reads what is there already, without waiting.
-func (c *conn) readNow() bool {
-	n := 0
-	c.fd(func(fd uintptr) {
-		c.room(1)
-		n, _ = ignoreEINTR(func() (int, error) { return syscall.Read(int(fd), c.in.b[c.w:]) })
-	})
-	if n > 0 {
-		c.w += n
-	}
-	return n > 0
 }
 
 // serveRequest takes a request that was parsed to its end.
@@ -216,29 +243,37 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 			k.file, sp.file = sp.file, nil
 		}
 	}
-	k.req.App = mount.App
-	k.rec = appendEnviron(k.rec, q, k.path, mount, c.fixed, &c.ends, k.req.ContentLength)
-	k.req.Environ = k.rec
 	streaming = k.req.Stream
 	left := d.left
 	if !d.done {
 		left = max(left, 1)
 	}
 	c.bodyLeft.Store(left)
-	c.mu.Lock()
-	c.busy, c.how, c.wantsBody = true, endKeep, false
-	c.wakeReader, c.awaitsContinue = streaming, k.continueOwed
-	c.mu.Unlock()
-	// All that the call needs was copied. From here on it may end at any time, and be used for another request.
-	if err := k.submit(); err != nil {
+	if err := c.give(k, q, mount, streaming); err != nil {
 		s.log().Error("gateway: a request could not be given to the app", "request", k.name(), "error", err)
-		c.mu.Lock()
-		c.busy = false
-		c.mu.Unlock()
 		k.recycle()
 		return false, c.refuse(503, q)
 	}
 	return streaming, true
+}
+
+// give submits the call, whose body is set. Once it did, the call may end at any time, and be used for another request; all that it needs of
+// q was copied.
+func (c *conn) give(k *call, q *request, mount *Mount, wake bool) error {
+	k.req.App = mount.App
+	k.rec = appendEnviron(k.rec, q, k.path, mount, c.fixed, &c.ends, k.req.ContentLength)
+	k.req.Environ = k.rec
+	c.mu.Lock()
+	c.busy, c.how, c.wantsBody = true, endKeep, false
+	c.wakeReader, c.awaitsContinue = wake, k.continueOwed
+	c.mu.Unlock()
+	err := k.submit()
+	if err != nil {
+		c.mu.Lock()
+		c.busy = false
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // await waits for the end of the response. Meanwhile it reads: the client's end or reset shows that it is gone, and pipelined requests are
@@ -320,10 +355,10 @@ func (c *conn) responseOver(how ending) {
 		c.closeWrite()
 	case endCut:
 		c.shutdown()
-		c.close()
+		wake = true
 	case endReset:
 		c.reset()
-		c.close()
+		wake = true
 	}
 	if wake {
 		c.wake()
@@ -397,18 +432,48 @@ func (c *conn) cutNow() {
 	c.wake()
 }
 
-// close closes the descriptor, once.
-func (c *conn) close() {
+// wake makes a fill that waits, or the next one, return errWoken; a connection at rest gets a goroutine. Any goroutine.
+func (c *conn) wake() {
+	c.becomes(woken)
 	c.mu.Lock()
-	closed := c.closed
-	c.closed = true
-	c.mu.Unlock()
-	if closed {
-		return
+	start := c.owner == byNobody && !c.closed
+	if start {
+		c.owner = byGoroutine
 	}
-	c.s.ownFD(c.raw, false)
-	_ = c.nc.Close()
+	c.mu.Unlock()
+	if start {
+		go c.serve()
+	}
 }
+
+// onSocket calls f with the descriptor where it is still open, and keeps it open meanwhile.
+func (c *conn) onSocket(f func(fd int)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		f(c.sock)
+	}
+}
+
+// closeWrite tells the client that nothing more comes; what it still sends can be read.
+func (c *conn) closeWrite() {
+	c.onSocket(func(fd int) { _ = syscall.Shutdown(fd, syscall.SHUT_WR) })
+}
+
+// reset makes the close that follows a reset, so that the client can tell a cut response from one that ended (TCP only).
+func (c *conn) reset() {
+	c.onSocket(func(fd int) {
+		_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	})
+}
+
+// shutdown ends both directions at once, also where a process that was forked holds a copy of the descriptor.
+func (c *conn) shutdown() {
+	c.onSocket(func(fd int) { _ = syscall.Shutdown(fd, syscall.SHUT_RDWR) })
+}
+
+// client is the client's address for the log.
+func (c *conn) client() string { return net.JoinHostPort(c.ends.remoteAddr, c.ends.remotePort) }
 
 // logPanic logs a panic of ours with its stack.
 func (s *Server) logPanic(where string, r any) {

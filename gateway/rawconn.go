@@ -2,45 +2,40 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
-	"time"
 	"unsafe"
 )
 
-// streamConn is what the gateway needs of a connection; *net.TCPConn and *net.UnixConn have it.
-type streamConn interface {
-	net.Conn
-	syscall.Conn
-	CloseWrite() error
-}
-
-// rawConn reads and writes a socket by system calls of its own inside Go's network poller: a connection that waits holds no buffer, a
-// write can be tried without waiting, files are sent by sendfile, and nothing is allocated per call. One goroutine reads; writes never
-// overlap.
+// rawConn reads and writes a non-blocking socket by system calls of its own; the server's poller says when it is ready. A connection that
+// waits holds no buffer, a write can be tried without waiting, files are sent by sendfile, and nothing is allocated per call. One goroutine
+// reads; writes never overlap. Who closes the descriptor sees to it that nobody uses it.
 type rawConn struct {
-	nc  streamConn
-	raw syscall.RawConn
+	sock  int
+	exact bool // a read that fills less than its buffer has emptied the socket (TCP; a unix socket may end a read early)
 
-	// Arguments and results of readFn and writeFn, which are made once per connection.
-	readFn  func(fd uintptr) bool
-	in      *buffer // nil while nothing is read
-	window  int     // how large a new one is to be; 0: the smallest
-	r, w    int     // in.b[r:w] was read and not used yet
-	readN   int
-	readErr error
+	ready     atomic.Uint32 // the bits below
+	readNews  chan struct{} // after readable or woken was set; holds one
+	writeNews chan struct{} // after writable was set; holds one
 
-	writeFn  func(fd uintptr) bool
+	in     *buffer // nil while nothing is read
+	window int     // how large a new one is to be; 0: the smallest
+	r, w   int     // in.b[r:w] was read and not used yet
+
 	out      [3][]byte // what is to be written, in this order
 	file     writeFile
-	once     bool // do not wait
-	wrote    int64
-	writeErr error
 	progress func() // called when some bytes went out
 }
+
+// What is known of a socket.
+const (
+	readable = 1 << iota // there may be something to read
+	writable             // there may be room to write
+	hungUp               // the other side has ended or is gone, so that reading never has to wait
+	woken                // fill is to return errWoken
+)
 
 // writeFile is a stretch of a file that is to be written; size 0: none.
 type writeFile struct {
@@ -52,62 +47,79 @@ type writeFile struct {
 // errWoken: the read ended because of wake.
 var errWoken = errors.New("gateway: woken")
 
-// longAgo is a deadline that has passed.
-var longAgo = time.Unix(1, 0)
-
-func (c *rawConn) init(nc streamConn, progress func()) error {
-	raw, err := nc.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("gateway: connection from %v: %w", nc.RemoteAddr(), err)
-	}
-	c.nc, c.raw, c.progress = nc, raw, progress
-	c.readFn, c.writeFn = c.readReady, c.writeReady
-	return nil
+func (c *rawConn) init(fd int, exact bool, progress func()) {
+	c.sock, c.exact, c.progress = fd, exact, progress
+	c.readNews, c.writeNews = make(chan struct{}, 1), make(chan struct{}, 1)
+	c.ready.Store(writable)
 }
 
-// fd calls f with the descriptor, if the connection is not closed.
-func (c *rawConn) fd(f func(fd uintptr)) { _ = c.raw.Control(f) }
+// becomes notes what the poller heard of the socket.
+func (c *rawConn) becomes(bits uint32) {
+	old := c.ready.Or(bits)
+	if bits&writable != 0 && old&writable == 0 {
+		signal(c.writeNews)
+	}
+	if bits&(readable|woken) != 0 {
+		signal(c.readNews)
+	}
+}
+
+// signal puts news in a channel that holds one.
+func signal(news chan struct{}) {
+	select {
+	case news <- struct{}{}:
+	default:
+	}
+}
 
 // fill waits for bytes and appends them to in.b[r:w], which may move. io.EOF: the client ended its side.
 func (c *rawConn) fill() (n int, err error) {
-	if c.r == c.w {
-		c.r, c.w = 0, 0
-	} else {
-		c.room(1)
-	}
-	c.readN, c.readErr = 0, nil
-	if err := c.raw.Read(c.readFn); err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			_ = c.nc.SetReadDeadline(time.Time{})
+	for {
+		bits := c.ready.Load()
+		switch {
+		case bits&woken != 0:
+			c.ready.And(^uint32(woken))
 			return 0, errWoken
+		case bits&(readable|hungUp) != 0:
+			if n, err = c.read(); err != syscall.EAGAIN {
+				return n, err
+			}
+		default:
+			c.dropEmpty()
+			<-c.readNews
 		}
-		return 0, err
 	}
-	return c.readN, c.readErr
 }
 
-// wake makes a fill that waits, or the next one, return errWoken. Any goroutine.
-func (c *rawConn) wake() { _ = c.nc.SetReadDeadline(longAgo) }
-
-func (c *rawConn) readReady(fd uintptr) bool {
-	if c.in == nil {
-		c.in = getBuffer(c.window)
-	}
-	n, err := ignoreEINTR(func() (int, error) { return syscall.Read(int(fd), c.in.b[c.w:]) })
-	if err == syscall.EAGAIN {
-		c.dropEmpty()
-		return false
-	}
+// read reads what is there without waiting. syscall.EAGAIN: nothing; io.EOF: the client ended its side.
+func (c *rawConn) read() (n int, err error) {
 	switch {
-	case err != nil:
-		c.readErr = os.NewSyscallError("read", err)
-	case n == 0:
-		c.readErr = io.EOF
+	case c.in == nil:
+		c.in = getBuffer(c.window)
+		c.r, c.w = 0, 0
+	case c.r == c.w:
+		c.r, c.w = 0, 0
 	default:
-		c.readN = n
-		c.w += n
+		c.room(1)
 	}
-	return true
+	c.ready.And(^uint32(readable)) // first: what comes from here on sets it again
+	p := c.in.b[c.w:]
+	n, errno := rawRead(c.sock, p)
+	switch {
+	case errno == syscall.EAGAIN:
+		c.ready.And(^uint32(hungUp))
+		return 0, errno
+	case errno != 0:
+		c.ready.Or(readable)
+		return 0, os.NewSyscallError("read", errno)
+	case n == 0:
+		c.ready.Or(readable)
+		return 0, io.EOF
+	case n == len(p) || !c.exact:
+		c.ready.Or(readable)
+	}
+	c.w += n
+	return n, nil
 }
 
 // dropEmpty gives the read buffer back where nothing is in it.
@@ -135,20 +147,24 @@ func (c *rawConn) room(n int) {
 
 // tryWrite writes what can be written of p without waiting.
 func (c *rawConn) tryWrite(p []byte) (n int, err error) {
-	c.out[0], c.once = p, true
-	err = c.write()
-	return int(c.wrote), err
+	n, errno := rawWrite(c.sock, p)
+	if errno == 0 || errno == syscall.EAGAIN {
+		return n, nil
+	}
+	return 0, os.NewSyscallError("write", errno)
 }
 
 // writeAll writes the pieces, waiting for the client as long as it takes.
 func (c *rawConn) writeAll(a, b, z []byte) error {
-	c.out, c.once = [3][]byte{a, b, z}, false
-	return c.write()
+	c.out = [3][]byte{a, b, z}
+	err := c.write()
+	c.out = [3][]byte{}
+	return err
 }
 
 // sendFile writes size bytes of the file from offset on. io.ErrUnexpectedEOF: the file is shorter.
 func (c *rawConn) sendFile(fd int, offset, size int64) error {
-	c.file, c.once = writeFile{fd: fd, offset: offset, size: size}, false
+	c.file = writeFile{fd: fd, offset: offset, size: size}
 	err := c.write()
 	c.file.copied.put()
 	c.file = writeFile{}
@@ -156,43 +172,30 @@ func (c *rawConn) sendFile(fd int, offset, size int64) error {
 }
 
 func (c *rawConn) write() error {
-	c.wrote, c.writeErr = 0, nil
-	err := c.raw.Write(c.writeFn)
-	c.out = [3][]byte{}
-	if err != nil {
-		return err
-	}
-	return c.writeErr
-}
-
-func (c *rawConn) writeReady(fd uintptr) bool {
 	for {
-		n, err := c.writeOnce(int(fd))
-		if n > 0 {
-			c.wrote += n
-			if !c.once {
-				c.progress()
-			}
-		}
+		c.ready.And(^uint32(writable)) // first: what becomes free from here on sets it again
+		n, err := c.writeOnce()
 		switch {
 		case err == syscall.EAGAIN:
-			return c.once
+			for c.ready.Load()&writable == 0 {
+				<-c.writeNews
+			}
 		case err == io.ErrUnexpectedEOF:
-			c.writeErr = err
-			return true
+			return err
 		case err != nil:
-			c.writeErr = os.NewSyscallError("write", err)
-			return true
-		case n == 0 || c.once:
-			return true
+			return os.NewSyscallError("write", err)
+		case n == 0:
+			return nil
+		default:
+			c.progress()
 		}
 	}
 }
 
 // writeOnce makes one system call for what is left. 0, nil: nothing is left.
-func (c *rawConn) writeOnce(fd int) (int64, error) {
+func (c *rawConn) writeOnce() (int64, error) {
 	if c.file.size > 0 {
-		return c.writeFileOnce(fd)
+		return c.writeFileOnce()
 	}
 	var vec [3]syscall.Iovec
 	n := 0
@@ -206,18 +209,12 @@ func (c *rawConn) writeOnce(fd int) (int64, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	wrote, err := ignoreEINTR(func() (int, error) {
-		if n == 1 {
-			return syscall.Write(fd, unsafe.Slice(vec[0].Base, int(vec[0].Len)))
-		}
-		r, _, errno := syscall.Syscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vec)), uintptr(n))
-		if errno != 0 {
-			return 0, errno
-		}
-		return int(r), nil
+	wrote, errno := retry(func() (uintptr, syscall.Errno) {
+		r, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(c.sock), uintptr(unsafe.Pointer(&vec)), uintptr(n))
+		return r, errno
 	})
-	if err != nil {
-		return 0, err
+	if errno != 0 {
+		return 0, errno
 	}
 	for i, left := 0, wrote; i < len(c.out) && left > 0; i++ {
 		m := min(left, len(c.out[i]))
@@ -228,14 +225,14 @@ func (c *rawConn) writeOnce(fd int) (int64, error) {
 }
 
 // writeFileOnce sends by sendfile, or by a copy where the file is of a kind that sendfile refuses.
-func (c *rawConn) writeFileOnce(fd int) (int64, error) {
+func (c *rawConn) writeFileOnce() (int64, error) {
 	f := &c.file
 	var n int
 	var err error
 	if f.copied == nil {
 		offset := f.offset
 		n, err = ignoreEINTR(func() (int, error) {
-			return syscall.Sendfile(fd, f.fd, &offset, int(min(f.size, 1<<20)))
+			return syscall.Sendfile(c.sock, f.fd, &offset, int(min(f.size, 1<<20)))
 		})
 		if err == syscall.EINVAL || err == syscall.ENOSYS || err == syscall.EOPNOTSUPP {
 			f.copied = getBuffer(64 << 10)
@@ -245,7 +242,7 @@ func (c *rawConn) writeFileOnce(fd int) (int64, error) {
 		p := f.copied.b[:min(f.size, int64(len(f.copied.b)))]
 		n, err = ignoreEINTR(func() (int, error) { return syscall.Pread(f.fd, p, f.offset) })
 		if err == nil && n > 0 {
-			n, err = ignoreEINTR(func() (int, error) { return syscall.Write(fd, p[:n]) })
+			n, err = ignoreEINTR(func() (int, error) { return syscall.Write(c.sock, p[:n]) })
 		}
 	}
 	if err != nil {
@@ -267,19 +264,4 @@ func ignoreEINTR(f func() (int, error)) (int, error) {
 			return n, err
 		}
 	}
-}
-
-// closeWrite tells the client that nothing more comes; what it still sends can be read.
-func (c *rawConn) closeWrite() { _ = c.nc.CloseWrite() }
-
-// reset makes the close that follows a reset, so that the client can tell a cut response from one that ended (TCP only).
-func (c *rawConn) reset() {
-	if t, ok := c.nc.(*net.TCPConn); ok {
-		_ = t.SetLinger(0)
-	}
-}
-
-// shutdown ends both directions at once, also where a process that was forked holds a copy of the descriptor.
-func (c *rawConn) shutdown() {
-	c.fd(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
 }

@@ -47,10 +47,12 @@ type Server struct {
 	calls    atomic.Int64 // exchanges that are not released
 	draining atomic.Bool
 	stop     chan struct{} // closed when the server has shut down
+	poll     *poller
+	pollErr  error // why there is none
 
 	mu        sync.Mutex // guards what follows
 	conns     map[*conn]struct{}
-	listeners map[net.Listener]syscall.RawConn
+	listeners map[net.Listener]*listener
 	stopped   bool
 }
 
@@ -73,10 +75,13 @@ func (s *Server) init() {
 		}
 		s.mounts = sortMounts(s.Mounts)
 		s.conns = make(map[*conn]struct{})
-		s.listeners = make(map[net.Listener]syscall.RawConn)
+		s.listeners = make(map[net.Listener]*listener)
 		s.stop = make(chan struct{})
 		s.tick = tickFor(s.HeaderTimeout, s.IdleTimeout, s.BodyTimeout, s.WriteTimeout)
 		s.clock.Store(time.Now().UnixNano())
+		if s.poll, s.pollErr = newPoller(s); s.pollErr == nil {
+			go s.poll.run()
+		}
 		go s.sweep(s.stop)
 	})
 }
@@ -89,42 +94,41 @@ func (s *Server) log() *slog.Logger {
 }
 
 // ownFD tells the app of a descriptor that is opened or about to be closed.
-func (s *Server) ownFD(raw syscall.RawConn, own bool) {
-	if o, ok := s.App.(interface{ OwnFD(fd uintptr, own bool) }); ok && raw != nil {
-		_ = raw.Control(func(fd uintptr) { o.OwnFD(fd, own) })
+func (s *Server) ownFD(fd int, own bool) {
+	if o, ok := s.App.(interface{ OwnFD(fd uintptr, own bool) }); ok {
+		o.OwnFD(uintptr(fd), own)
 	}
 }
 
-// Serve accepts connections from ln, a TCP or unix listener, until Shutdown, and returns nil then. It closes ln. Several listeners may be
-// served at once. Errors of accept (too many open files) are logged and tried again; only a listener that somebody else closed ends it.
+// Serve accepts connections from ln, a *net.TCPListener or *net.UnixListener, until Shutdown, and returns nil then. It closes ln. Several
+// listeners may be served at once. Errors of accept (too many open files) are logged and tried again; only a listener that somebody else
+// closed ends it.
 func (s *Server) Serve(ln net.Listener) error {
 	s.init()
-	l, ok := ln.(syscall.Conn)
-	if !ok {
-		_ = ln.Close()
-		return fmt.Errorf("gateway: a listener of type %T has no socket of its own: use a TCP or unix one", ln)
+	l, err := newListener(ln)
+	if err == nil {
+		err = s.pollErr
 	}
-	raw, err := l.SyscallConn()
 	if err != nil {
 		_ = ln.Close()
-		return fmt.Errorf("gateway: listener %v: %w", ln.Addr(), err)
+		return err
 	}
 	s.mu.Lock()
 	if s.draining.Load() {
 		s.mu.Unlock()
-		_ = ln.Close()
+		l.close()
 		return nil
 	}
-	s.listeners[ln] = raw
+	s.listeners[ln] = l
 	s.mu.Unlock()
-	s.ownFD(raw, true)
+	l.own(s, true)
 	defer s.closeListener(ln)
 	delay := time.Duration(0)
 	for {
-		nc, err := ln.Accept()
+		fd, remote, err := l.accept()
 		if err == nil {
 			delay = 0
-			s.start(nc)
+			s.start(l, fd, remote)
 			continue
 		}
 		if s.draining.Load() {
@@ -145,50 +149,60 @@ func (s *Server) Serve(ln net.Listener) error {
 
 func (s *Server) closeListener(ln net.Listener) {
 	s.mu.Lock()
-	raw, ok := s.listeners[ln]
+	l := s.listeners[ln]
 	delete(s.listeners, ln)
 	s.mu.Unlock()
-	if ok {
-		s.ownFD(raw, false)
-		_ = ln.Close()
+	if l != nil {
+		l.own(s, false)
+		l.close()
 	}
 }
 
-// start starts the goroutine of a connection.
-func (s *Server) start(nc net.Conn) {
-	c := &conn{s: s, ends: endpointsOf(nc.LocalAddr(), nc.RemoteAddr(), "http")}
+// start begins to watch a connection.
+func (s *Server) start(l *listener, fd int, remote net.Addr) {
+	c := &conn{s: s, ends: endpointsOf(l.localAddr(fd), remote, "http")}
 	c.cond.L = &c.mu
-	sc, ok := nc.(streamConn)
-	if !ok {
-		s.log().Error("gateway: a connection that is no socket was closed", "type", fmt.Sprintf("%T", nc))
-		_ = nc.Close()
-		return
-	}
-	if err := c.init(sc, c.startWriteTimer); err != nil {
-		s.log().Error(err.Error())
-		_ = nc.Close()
-		return
-	}
+	c.init(fd, l.tcp, c.startWriteTimer)
 	c.fixed = c.ends.appendPairs(nil)
 	c.setDeadline(s.IdleTimeout)
+	s.ownFD(fd, true)
 	s.mu.Lock()
-	stopped := s.stopped
-	if !stopped {
-		s.conns[c] = struct{}{}
+	err := errStopped
+	if !s.stopped {
+		if err = s.poll.add(c); err == nil {
+			s.conns[c] = struct{}{}
+		}
 	}
 	s.mu.Unlock()
-	if stopped {
-		_ = nc.Close()
+	if err != nil {
+		if err != errStopped {
+			s.log().Error("gateway: a connection can't be watched", "client", c.client(), "error", err)
+		}
+		s.ownFD(fd, false)
+		_ = syscall.Close(fd)
 		return
 	}
-	s.ownFD(c.raw, true)
-	go c.serve()
+	if s.draining.Load() {
+		c.wake()
+	}
 }
 
+var errStopped = errors.New("gateway: the server has stopped")
+
+// forget closes the connection.
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.closed = true
 	delete(s.conns, c)
-	s.mu.Unlock()
+	s.poll.remove(c)
+	s.ownFD(c.sock, false)
+	_ = syscall.Close(c.sock)
 }
 
 // Shutdown closes the listeners and the idle connections, lets requests in hand finish, and returns when all exchanges are released. When
@@ -241,7 +255,7 @@ func (s *Server) cutAll() {
 	}
 }
 
-// finish stops the sweeper.
+// finish stops the sweeper and the poller.
 func (s *Server) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -249,5 +263,8 @@ func (s *Server) finish() {
 	case <-s.stop:
 	default:
 		close(s.stop)
+		if s.poll != nil {
+			s.poll.close()
+		}
 	}
 }

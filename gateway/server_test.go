@@ -3,9 +3,9 @@ package gateway
 import (
 	"context"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,25 +125,26 @@ func must[T any](v T, err error) T {
 
 func TestAcceptErrorsDoNotEndTheServer(t *testing.T) {
 	ts := serve(t, hello)
-	ln := &failingListener{TCPListener: must(net.Listen("tcp", "127.0.0.1:0")).(*net.TCPListener), failures: 3}
-	ts.serveOn(ln)
-	ts.dial().want200(t)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	// Once the client has its descriptor, no further one is to be had.
+	dialer := net.Dialer{Control: func(string, string, syscall.RawConn) error {
+		return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 0, Max: limit.Max})
+	}}
+	nc, err := dialer.Dial("tcp", ts.addr.String())
+	if err == nil {
+		waitFor(t, "accept fails", func() bool { return strings.Contains(ts.logs.String(), "accept failed") })
+		defer func() { _ = nc.Close() }()
+	}
+	if e := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	ts.client(nc).want200(t)
 	if n := strings.Count(ts.logs.String(), "accept failed"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
-}
-
-type failingListener struct {
-	*net.TCPListener
-	failures int
-}
-
-func (l *failingListener) Accept() (net.Conn, error) {
-	if l.failures > 0 {
-		l.failures--
-		return nil, os.NewSyscallError("accept4", os.ErrDeadlineExceeded)
-	}
-	return l.TCPListener.Accept()
 }
 
 func (c *client) want200(t *testing.T) {

@@ -143,6 +143,10 @@ func (ts *testServer) dial() *client {
 	if err != nil {
 		ts.t.Fatal(err)
 	}
+	return ts.client(nc)
+}
+
+func (ts *testServer) client(nc net.Conn) *client {
 	_ = nc.SetDeadline(time.Now().Add(15 * time.Second))
 	c := &client{Conn: nc, t: ts.t, r: bufio.NewReader(nc)}
 	ts.t.Cleanup(func() { _ = nc.Close() })

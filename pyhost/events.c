@@ -1,25 +1,48 @@
 /* News for Go: a lock-free list of slots, a lock-free list of log lines, and one eventfd. */
+#include "lifecycle.h"
 #include "slot.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { LOG_MAX = 1 << 20 }; /* bytes of one entry: the message of an exception may be a whole document */
 
-int ph_event_fd = -1;
+uint32_t ph_listener_asleep;
 
+static _Atomic int event_fd = -1; /* eventfd, non-blocking */
 static _Atomic(slot *) events;
 static _Atomic(ph_logline *) log_lines;
 static _Atomic int64_t log_bytes; /* of lines that were not freed yet */
 static _Atomic bool told;         /* the eventfd was written since Go last began to collect */
 
-void ph_event_notify(void) {
-  if (ph_forked || atomic_exchange(&told, true)) return;
+int ph_event_open(void) {
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd >= 0) ph_fd_own(fd, 1);
+  return fd;
+}
+
+static void tell(void) {
   uint64_t one = 1;
-  ssize_t n = write(ph_event_fd, &one, sizeof one); /* fails only where the counter is at its limit: then Go is told already */
+  /* It fails only where the counter is at its limit, which nobody lives to see. */
+  ssize_t n = write(atomic_load(&event_fd), &one, sizeof one);
   (void)n;
+}
+
+void ph_event_switch(int fd) {
+  atomic_store(&event_fd, fd);
+  tell(); /* of what the old one's listener may not collect any more */
+}
+
+void ph_event_notify(void) {
+  if (!ph_forked && !atomic_exchange(&told, true)) tell();
+}
+
+void ph_event_deliver(void) {
+  if (ph_forked || !events_pending()) return;
+  if (!__atomic_load_n(&ph_listener_asleep, __ATOMIC_RELAXED) || !gowsgi_deliver()) ph_event_notify();
 }
 
 void ph_event_push(ph_slot *p, bool now) {

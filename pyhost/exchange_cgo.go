@@ -7,10 +7,6 @@ package pyhost
 #include "pyhost.h"
 #cgo noescape ph_take
 #cgo nocallback ph_take
-#cgo noescape ph_events
-#cgo nocallback ph_events
-#cgo noescape ph_log_waiting
-#cgo nocallback ph_log_waiting
 #cgo noescape ph_release
 #cgo nocallback ph_release
 #cgo noescape ph_sent
@@ -27,12 +23,8 @@ package pyhost
 import "C"
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -89,7 +81,7 @@ func (x *exchange) Submit(r *Request, s Sink) error {
 		return fmt.Errorf("pyhost: an environ record of %d bytes is over the limit of %d", len(r.Environ), maxRecord)
 	}
 	c := x.slot
-	if C.ph_slot_reserve(c, C.uint32_t(len(r.Environ))) != 0 {
+	if len(r.Environ) > int(c.rec_cap) && C.ph_slot_reserve(c, C.uint32_t(len(r.Environ))) != 0 {
 		return errNoMemory
 	}
 	c.rec_len = C.uint32_t(copy(unsafe.Slice((*byte)(unsafe.Pointer(c.rec)), int(c.rec_cap)), r.Environ))
@@ -198,64 +190,4 @@ func (x *exchange) Release() {
 	t.mu.Lock()
 	t.free = append(t.free, x)
 	t.mu.Unlock()
-}
-
-const eventBatch = 256
-
-// startEvents runs the goroutine that hears from C: slots with news and log lines, and another that writes the log. f is the read end of
-// the host's eventfd; they end when it is closed.
-func (h *Host) startEvents(f *os.File) {
-	lines := make(chan struct{}, 1)
-	go func() { // a log that can't be written (a pipe whose reader sleeps) must not hold up responses
-		for range lines {
-			h.writeLog()
-		}
-	}()
-	ids := (*[eventBatch]C.uint32_t)(C.calloc(eventBatch, 4))
-	go func() {
-		defer C.free(unsafe.Pointer(ids))
-		defer close(lines)
-		var counter [8]byte
-		for {
-			if _, err := f.Read(counter[:]); err != nil {
-				return
-			}
-			for {
-				n := int(C.ph_events(&ids[0], eventBatch))
-				// After ph_events: a line that came before it may have been left untold.
-				if C.ph_log_waiting() > 0 {
-					select {
-					case lines <- struct{}{}:
-					default:
-					}
-				}
-				if n == 0 {
-					break
-				}
-				all := *h.exchanges.all.Load()
-				for _, id := range ids[:n] {
-					x := all[id]
-					x.mu.Lock()
-					s := x.sink
-					x.mu.Unlock()
-					if s != nil {
-						s.ExchangeReady(x)
-					}
-				}
-			}
-		}
-	}()
-}
-
-// writeLog writes the lines that came up to now; when it returns they are written.
-func (h *Host) writeLog() {
-	h.logging.Lock()
-	defer h.logging.Unlock()
-	for l := C.ph_log_take(); l != nil; {
-		text := C.GoStringN((*C.char)(unsafe.Pointer(uintptr(unsafe.Pointer(l))+unsafe.Offsetof(l.len)+unsafe.Sizeof(l.len))), C.int(l.len))
-		h.log.Log(context.Background(), slog.Level(l.level), strings.TrimRight(text, "\n"))
-		next := l.next
-		C.ph_log_free(l)
-		l = next
-	}
 }

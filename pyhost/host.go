@@ -37,7 +37,7 @@ type Host struct {
 	options   Options
 	log       *slog.Logger
 	exchanges exchangeTable
-	events    *os.File
+	events    *events
 	logging   sync.Mutex // one writer of log lines at a time
 
 	mu    sync.Mutex // the state and the order of calls
@@ -78,12 +78,9 @@ func Open(o Options) (*Host, error) {
 	signal.Ignore(syscall.SIGPIPE)
 
 	h := &Host{options: o, log: o.Logger, exit: make(chan int, 1)}
-	fd := C.ph_event_open()
-	if fd < 0 {
-		return nil, errors.New("pyhost: no descriptor is left for the host's events; raise the limit (ulimit -n)")
+	if err := h.startEvents(); err != nil {
+		return nil, err
 	}
-	h.events = os.NewFile(uintptr(fd), "events from Python")
-	h.startEvents(h.events)
 	if err := h.startPython(); err != nil {
 		return nil, err
 	}

@@ -12,11 +12,13 @@
 #pragma GCC visibility push(hidden)
 
 /* ---- events.c: C to Go ---------------------------------------------------------------------------------------------------------- */
-extern int ph_event_fd; /* eventfd, non-blocking; set before anything else runs */
 /* Puts the slot on the event list. now: tell Go at once, else by the dispatcher's rule. GIL: either. Thread: any. */
 void ph_event_push(ph_slot *s, bool now);
 /* Writes the eventfd where Go was not told yet. GIL: either. Thread: any. */
 void ph_event_notify(void);
+/* Tells Go, or where Go sleeps has this thread do what it would: write the replies that are finished. GIL: released. Thread: Python's. */
+void ph_event_deliver(void);
+int gowsgi_deliver(void); /* Go's part of it */
 /* Copies text, the first MiB of it. slot -1: no request. GIL: either. Thread: any. */
 void ph_log(int level, int slot, const char *text, size_t len);
 void ph_logf(int level, int slot, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

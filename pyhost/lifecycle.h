@@ -17,9 +17,6 @@ typedef struct ph_load_error {
  * again after a failure. */
 int ph_load(const char *path, ph_load_error *e);
 
-/* Makes the eventfd that C writes when there is news for Go; before ph_start. The descriptor, or -1. Thread: any, once. */
-int ph_event_open(void);
-
 /* What ph_start reads; nothing of it is kept. */
 typedef struct ph_start_options {
   const char *python; /* the executable as which CPython starts: it finds prefix and virtualenv from it */

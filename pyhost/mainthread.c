@@ -32,12 +32,6 @@ static int exit_pipe[2] = {-1, -1};   /* codes for Go */
 static bool wakeup_ours;              /* signal.set_wakeup_fd is ours; the app's otherwise. GIL */
 static _Atomic uint64_t asked;        /* bit n - 1: call the app's handler for signal n */
 
-int ph_event_open(void) {
-  ph_event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  ph_fd_own(ph_event_fd, 1);
-  return ph_event_fd;
-}
-
 int ph_exit_fd(void) { return exit_pipe[0]; }
 
 void ph_main_wake(void) {

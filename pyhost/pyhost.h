@@ -1,4 +1,4 @@
-/* The whole C surface that Go calls. C never calls Go.
+/* The whole C surface that Go calls. C calls Go in one place, gowsgi_deliver.
  *
  * Each prototype says: GIL (does the caller hold it), thread (who may call), memory (who frees). "Any thread" means any thread that does
  * not hold the GIL; no function here takes the GIL on the caller's thread unless it says so. */
@@ -61,7 +61,13 @@ int64_t ph_body_push(ph_slot *s, const void *p, uint32_t n);
 void ph_body_end(ph_slot *s, int failed);
 /* The client is gone: reads of the body raise OSError, the next chunk ends the iteration, waiting threads wake. GIL: no. Thread: any. */
 void ph_cancel(ph_slot *s);
-/* Writes ids of slots with news into ids (at most n) and returns how many. GIL: no. Thread: the event goroutine only. */
+/* Makes an eventfd for ph_event_switch. The descriptor, or -1. Thread: any. */
+int ph_event_open(void);
+/* From now on C writes this eventfd when there is news; at once the first time. It must never be closed. GIL: no. Thread: any. */
+void ph_event_switch(int fd);
+/* Not 0 while the one who collects events sleeps, and a Python thread that has nothing else to do had better collect them itself. */
+extern uint32_t ph_listener_asleep;
+/* Writes ids of slots with news into ids (at most n) and returns how many. GIL: no. Thread: one at a time. */
 int ph_events(uint32_t *ids, int n);
 /* Fills the response part of s with what is new. GIL: no. Thread: one at a time for a slot. */
 void ph_take(ph_slot *s);
