@@ -370,6 +370,22 @@ func TestSlowClientsAreAnswered408OrClosed(t *testing.T) {
 	}
 }
 
+func TestTheTimeForAHeaderSectionStartsWithItsFirstByte(t *testing.T) {
+	ts := serve(t, hello, func(s *Server) { s.IdleTimeout, s.HeaderTimeout = time.Hour, 60*time.Millisecond })
+	for _, before := range []string{"", "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"} {
+		c := ts.dial()
+		c.send(before + "GET / HT")
+		if before != "" {
+			c.want(200, "hello /1")
+		}
+		c.want(408, "408 Request Timeout\n")
+	}
+	c := ts.dial()
+	c.get("/")
+	c.send("GET / HT")
+	c.want(408, "408 Request Timeout\n")
+}
+
 func TestAClientThatWaitsForContinueIsNotTimedOut(t *testing.T) {
 	ts := serve(t, func(r *fakeRequest) {
 		time.Sleep(150 * time.Millisecond)

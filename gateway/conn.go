@@ -140,6 +140,7 @@ var requestPool = sync.Pool{New: func() any { return new(request) }}
 // readHead waits for a whole header section, which is then at the front of the read buffer.
 func (c *conn) readHead() (n int, ok bool) {
 	var scan headScanner
+	armed := false
 	for {
 		if c.r < c.w {
 			n, status := scan.scan(c.in.b[c.r:c.w])
@@ -150,8 +151,9 @@ func (c *conn) readHead() (n int, ok bool) {
 				c.deadline.Store(0)
 				return n, true
 			}
-			if scan.pos > 0 && c.deadline.Load() == 0 {
+			if !armed && c.deadline.Load() != expired {
 				c.setDeadline(c.s.HeaderTimeout)
+				armed = true
 			}
 		}
 		idle := c.r == c.w
@@ -166,9 +168,6 @@ func (c *conn) readHead() (n int, ok bool) {
 		}
 		if _, err := c.fill(); err != nil && err != errWoken {
 			return 0, false
-		}
-		if idle && c.r < c.w {
-			c.setDeadline(c.s.HeaderTimeout)
 		}
 	}
 }
@@ -470,6 +469,7 @@ func (c *conn) reset() {
 // shutdown ends both directions at once, also where a process that was forked holds a copy of the descriptor.
 func (c *conn) shutdown() {
 	c.onSocket(func(fd int) { _ = syscall.Shutdown(fd, syscall.SHUT_RDWR) })
+	c.becomes(readable | writable | hungUp) // the poller says so too, unless the server has ended
 }
 
 // client is the client's address for the log.

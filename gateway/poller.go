@@ -17,6 +17,7 @@ type poller struct {
 	epoll int
 	file  *os.File // of epoll, in Go's own poller: where the loop waits
 	conns atomic.Pointer[[]atomic.Pointer[conn]]
+	ended bool    // guarded by Server.mu
 	in    *buffer // what the loop reads into
 	q     request
 
@@ -94,6 +95,9 @@ func (p *poller) add(c *conn) error {
 
 // remove ends the watch. s.mu is held. Without it a process that the app forked, and that holds a copy of the descriptor, would keep it.
 func (p *poller) remove(c *conn) {
+	if p.ended {
+		return
+	}
 	(*p.conns.Load())[c.sock].Store(nil)
 	_ = syscall.EpollCtl(p.epoll, syscall.EPOLL_CTL_DEL, c.sock, &syscall.EpollEvent{})
 }
@@ -131,7 +135,9 @@ func (p *poller) asleep(asleep bool) {
 	}
 }
 
+// close ends the loop. s.mu is held.
 func (p *poller) close() {
+	p.ended = true
 	if p.events != nil {
 		_ = syscall.EpollCtl(p.epoll, syscall.EPOLL_CTL_DEL, p.eventFD, &syscall.EpollEvent{})
 		p.events.Return()

@@ -259,6 +259,7 @@ func (s *Server) cutAll() {
 func (s *Server) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.stopped = true
 	select {
 	case <-s.stop:
 	default:

@@ -123,6 +123,35 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func TestAConnectionThatIsCutAtShutdownEndsWhateverItWaitedFor(t *testing.T) {
+	ts := serve(t, func(r *fakeRequest) {
+		r.Start("200 OK")
+		for r.Yield(strings.Repeat("x", 60<<10)) == nil {
+		}
+	})
+	ts.dial().send("GET / HT")
+	ts.dial().send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel")
+	ts.dial().send("GET / HTTP/1.1\r\nHost: h\r\n\r\n") // and reads nothing of a response that does not end
+	waitFor(t, "all three have a goroutine", func() bool {
+		ts.mu.Lock()
+		defer ts.mu.Unlock()
+		n := 0
+		for c := range ts.conns {
+			c.mu.Lock()
+			if c.owner == byGoroutine || c.busy {
+				n++
+			}
+			c.mu.Unlock()
+		}
+		return n == 3
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := ts.Shutdown(ctx); err == nil {
+		t.Error("the shutdown waited for nobody and says that all went well")
+	}
+}
+
 func TestAcceptErrorsDoNotEndTheServer(t *testing.T) {
 	ts := serve(t, hello)
 	var limit syscall.Rlimit
