@@ -129,6 +129,37 @@ func (c *conn) appWantsBody() {
 	c.cond.Broadcast()
 }
 
+// readBodyInto reads a body of known length, at most maxBodyMemory, into memory of the call's exchange, of which it takes more as the body comes:
+// a mere announcement is worth bodyWindow.
+func (c *conn) readBodyInto(k *call, d *bodyDecoder) (body []byte, err error) {
+	size, here := int(d.left), c.in.b[c.r:c.w]
+	k.early = k.s.App.NewExchange()
+	if body, err = k.early.BodyRoom(min(size, max(bodyWindow, len(here)))); err != nil {
+		return nil, err
+	}
+	got := copy(body, here)
+	c.r += got
+	defer c.deadline.Store(0)
+	for got < size {
+		if got == len(body) {
+			if body, err = k.early.BodyRoom(size); err != nil {
+				return nil, err
+			}
+		}
+		c.armBodyTimer(c.s.BodyTimeout)
+		n, err := c.fillInto(body[got:])
+		got += n
+		if err != nil && err != errWoken {
+			return nil, err
+		}
+		if got < size && c.deadline.Load() == expired {
+			return nil, errBodyTimeout
+		}
+	}
+	d.left, d.done = 0, true
+	return body, nil
+}
+
 // collectBody reads the whole body into sp.
 func (c *conn) collectBody(sp *spool, d *bodyDecoder) error {
 	if d.left <= maxBodyMemory {

@@ -17,10 +17,12 @@ type App interface {
 type call struct {
 	mu sync.Mutex // guards what follows; c.mu is taken inside it, never the other way round
 
-	s   *Server
-	c   *conn           // nil once the connection has nothing to do with it any more
-	x   pyhost.Exchange // nil once it is, or is about to be, released
-	out pyhost.Output
+	s *Server
+	c *conn           // nil once the connection has nothing to do with it any more
+	x pyhost.Exchange // nil once it is, or is about to be, released
+	// early is the exchange before it is submitted, where the body is read into it.
+	early pyhost.Exchange
+	out   pyhost.Output
 	// given is how many of out.Chunks were given back.
 	given int
 
@@ -65,6 +67,9 @@ func (k *call) recycle() {
 	if k.file != nil {
 		_ = k.file.Close()
 	}
+	if k.early != nil {
+		k.early.Release()
+	}
 	select {
 	case <-k.news:
 	default:
@@ -84,12 +89,12 @@ func (k *call) recycle() {
 }
 
 func (k *call) reset(rec, path []byte, chunks []pyhost.Chunk, news chan struct{}) {
-	k.s, k.c, k.x, k.file = nil, nil, nil, nil
+	k.s, k.c, k.x, k.early, k.file = nil, nil, nil, nil, nil
 	k.out, k.given = pyhost.Output{Chunks: chunks}, 0
 	k.req = pyhost.Request{}
 	k.rec, k.path, k.news = rec, path, news
 	k.continueOwed, k.begun, k.over, k.writing, k.gone, k.done = false, false, false, false, false, false
-	k.w, k.problem = responseWriter{}, ""
+	k.w, k.problem = responseWriter{pieces: k.w.pieces}, ""
 }
 
 // submit hands the request to the app. From then on events may come.
@@ -97,7 +102,9 @@ func (k *call) submit() error {
 	// The lock keeps an event that comes late for an earlier use of the exchange from taking before it is submitted.
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.x = k.s.App.NewExchange()
+	if k.x, k.early = k.early, nil; k.x == nil {
+		k.x = k.s.App.NewExchange()
+	}
 	if err := k.x.Submit(&k.req, k); err != nil {
 		k.x.Release()
 		k.x = nil
@@ -173,7 +180,7 @@ func (k *call) step() bool {
 	if k.writing {
 		return false
 	}
-	if k.over {
+	if k.over && !k.done {
 		k.giveBack()
 	}
 	return k.over && k.done
@@ -335,7 +342,9 @@ func (k *call) respond() {
 			b = append(b, o.Chunks[i].Data...)
 		}
 	}
-	k.giveBack()
+	if !k.done { // else the release gives back what is left
+		k.giveBack()
+	}
 	k.writeWhole(p, b, keep)
 }
 

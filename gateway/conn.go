@@ -223,6 +223,15 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 		k.req.ContentLength = q.contentLength
 		k.req.Stream = true
 		k.continueOwed = q.expect && here == 0
+	case !d.chunked && d.left <= maxBodyMemory:
+		k.req.ContentLength = d.left
+		body, err := c.readBodyInto(k, d)
+		if err != nil {
+			k.recycle()
+			status := statusOf(err)
+			return false, status != 0 && c.refuse(status, q)
+		}
+		k.req.Body = body
 	default:
 		head := c.detachHead(d)
 		defer head.put()
@@ -396,7 +405,7 @@ func (c *conn) notFound(q *request) bool {
 // answer writes a response of the server's own.
 func (c *conn) answer(b []byte) bool {
 	c.startWriteTimer()
-	err := c.writeAll(b, nil, nil)
+	err := c.writeAll(b)
 	c.stopWriteTimer()
 	return err == nil
 }

@@ -138,6 +138,7 @@ type fakeExchange struct {
 	sink      pyhost.Sink
 	submitted bool
 	r         *fakeRequest
+	room      []byte
 	body      []byte
 	bodyEnd   bool
 	bodyErr   error
@@ -150,6 +151,16 @@ type fakeExchange struct {
 	chunks                            []pyhost.Chunk // made, not taken
 	lent                              []pyhost.Chunk // taken, not sent
 	unsent                            int64
+}
+
+func (x *fakeExchange) BodyRoom(n int) ([]byte, error) {
+	room := make([]byte, n)
+	copy(room, x.room)
+	for i := range x.room {
+		x.room[i] = '?'
+	}
+	x.room = room
+	return room, nil
 }
 
 func (x *fakeExchange) Submit(r *pyhost.Request, s pyhost.Sink) error {
@@ -233,6 +244,12 @@ func (x *fakeExchange) Sent(n int) {
 		x.app.breach("Sent(%d) of %d chunks", n, len(x.lent))
 		n = len(x.lent)
 	}
+	x.giveBack(n)
+	x.cond.Broadcast()
+}
+
+// giveBack overwrites the chunks. x.mu is held.
+func (x *fakeExchange) giveBack(n int) {
 	for _, ch := range x.lent[:n] {
 		x.unsent -= int64(len(ch.Data))
 		for i := range ch.Data {
@@ -240,7 +257,6 @@ func (x *fakeExchange) Sent(n int) {
 		}
 	}
 	x.lent = x.lent[n:]
-	x.cond.Broadcast()
 }
 
 func (x *fakeExchange) Cancel() {
@@ -259,14 +275,15 @@ func (x *fakeExchange) Cancel() {
 func (x *fakeExchange) Release() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.check("Release")
-	if !x.doneTaken {
+	if x.submitted && !x.doneTaken {
 		x.app.breach("Release before Done was taken")
 	}
-	if len(x.lent)+len(x.chunks) > 0 {
-		x.app.breach("Release with %d chunks not given to Sent", len(x.lent)+len(x.chunks))
+	if len(x.chunks) > 0 {
+		x.app.breach("Release with %d chunks not taken", len(x.chunks))
 	}
+	x.giveBack(len(x.lent))
 	a := x.app
+	x.room = nil
 	x.sink, x.submitted, x.r, x.body, x.bodyEnd, x.bodyErr, x.want, x.cancelled = nil, false, nil, nil, false, nil, false, false
 	x.status, x.headers, x.chunks, x.lent, x.unsent = nil, nil, nil, nil, 0
 	x.committed, x.complete, x.failed, x.done, x.doneTaken = false, false, false, false, false

@@ -24,7 +24,7 @@ type rawConn struct {
 	window int     // how large a new one is to be; 0: the smallest
 	r, w   int     // in.b[r:w] was read and not used yet
 
-	out      [3][]byte // what is to be written, in this order
+	out      [][]byte // what is to be written, in this order
 	file     writeFile
 	progress func() // called when some bytes went out
 }
@@ -75,19 +75,42 @@ func signal(news chan struct{}) {
 // fill waits for bytes and appends them to in.b[r:w], which may move. io.EOF: the client ended its side.
 func (c *rawConn) fill() (n int, err error) {
 	for {
+		if c.ready.Load()&(readable|hungUp|woken) == 0 {
+			c.dropEmpty()
+		}
+		if err = c.waitReadable(); err != nil {
+			return 0, err
+		}
+		if n, err = c.read(); err != syscall.EAGAIN {
+			return n, err
+		}
+	}
+}
+
+// fillInto is fill into other memory.
+func (c *rawConn) fillInto(p []byte) (n int, err error) {
+	for {
+		if err = c.waitReadable(); err != nil {
+			return 0, err
+		}
+		if n, err = c.readInto(p); err != syscall.EAGAIN {
+			return n, err
+		}
+	}
+}
+
+// waitReadable waits until a read may find something, or returns errWoken.
+func (c *rawConn) waitReadable() error {
+	for {
 		bits := c.ready.Load()
 		switch {
 		case bits&woken != 0:
 			c.ready.And(^uint32(woken))
-			return 0, errWoken
+			return errWoken
 		case bits&(readable|hungUp) != 0:
-			if n, err = c.read(); err != syscall.EAGAIN {
-				return n, err
-			}
-		default:
-			c.dropEmpty()
-			<-c.readNews
+			return nil
 		}
+		<-c.readNews
 	}
 }
 
@@ -102,8 +125,13 @@ func (c *rawConn) read() (n int, err error) {
 	default:
 		c.room(1)
 	}
+	n, err = c.readInto(c.in.b[c.w:])
+	c.w += n
+	return n, err
+}
+
+func (c *rawConn) readInto(p []byte) (n int, err error) {
 	c.ready.And(^uint32(readable)) // first: what comes from here on sets it again
-	p := c.in.b[c.w:]
 	n, errno := rawRead(c.sock, p)
 	switch {
 	case errno == syscall.EAGAIN:
@@ -118,7 +146,6 @@ func (c *rawConn) read() (n int, err error) {
 	case n == len(p) || !c.exact:
 		c.ready.Or(readable)
 	}
-	c.w += n
 	return n, nil
 }
 
@@ -154,11 +181,11 @@ func (c *rawConn) tryWrite(p []byte) (n int, err error) {
 	return 0, os.NewSyscallError("write", errno)
 }
 
-// writeAll writes the pieces, waiting for the client as long as it takes.
-func (c *rawConn) writeAll(a, b, z []byte) error {
-	c.out = [3][]byte{a, b, z}
+// writeAll writes the pieces, waiting for the client as long as it takes. It changes the slice.
+func (c *rawConn) writeAll(pieces ...[]byte) error {
+	c.out = pieces
 	err := c.write()
-	c.out = [3][]byte{}
+	c.out = nil
 	return err
 }
 
@@ -197,32 +224,39 @@ func (c *rawConn) writeOnce() (int64, error) {
 	if c.file.size > 0 {
 		return c.writeFileOnce()
 	}
-	var vec [3]syscall.Iovec
-	n := 0
+	var vec [maxPieces]syscall.Iovec
+	n, size := 0, 0
 	for _, p := range c.out {
+		if n == len(vec) {
+			break
+		}
 		if len(p) > 0 {
 			vec[n].Base = unsafe.SliceData(p)
 			vec[n].SetLen(len(p))
+			size += len(p)
 			n++
 		}
 	}
 	if n == 0 {
 		return 0, nil
 	}
-	wrote, errno := retry(func() (uintptr, syscall.Errno) {
-		r, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(c.sock), uintptr(unsafe.Pointer(&vec)), uintptr(n))
-		return r, errno
-	})
+	wrote, errno := rawWritev(c.sock, vec[:n], size)
 	if errno != 0 {
 		return 0, errno
 	}
-	for i, left := 0, wrote; i < len(c.out) && left > 0; i++ {
-		m := min(left, len(c.out[i]))
-		c.out[i] = c.out[i][m:]
-		left -= m
+	left := wrote
+	for len(c.out) > 0 && left >= len(c.out[0]) {
+		left -= len(c.out[0])
+		c.out = c.out[1:]
+	}
+	if left > 0 {
+		c.out[0] = c.out[0][left:]
 	}
 	return int64(wrote), nil
 }
+
+// maxPieces is how many pieces one system call writes at most.
+const maxPieces = 64
 
 // writeFileOnce sends by sendfile, or by a copy where the file is of a kind that sendfile refuses.
 func (c *rawConn) writeFileOnce() (int64, error) {

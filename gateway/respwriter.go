@@ -8,16 +8,21 @@ import (
 
 // responseWriter is the state of a response that its own goroutine writes: a stream, a file, or what a client did not take at once.
 type responseWriter struct {
-	p       *buffer // memory of b
-	b       []byte  // to be written before anything else
+	p       *buffer  // memory of b
+	b       []byte   // framing and small chunks
+	from    int      // b[from:] is not in pieces yet
+	pieces  [][]byte // to be written: stretches of b, and chunks of the app's
+	size    int      // bytes of the pieces
 	framing framing
 	left    int64 // byLength: bytes still to come
 	keep    bool  // the head said that the connection goes on
 	overrun bool  // the app gave more than its Content-Length
 }
 
-// coalesce is the longest chunk in bytes that is copied to be written together with its neighbours.
-const coalesce = 4 << 10
+const (
+	coalesce  = 4 << 10   // bytes of the longest chunk that is copied to be written together with its neighbours
+	writeSize = 256 << 10 // bytes that are gathered for one write
+)
 
 func chunkSizeOf(ch *pyhost.Chunk) int64 {
 	if ch.Data != nil {
@@ -28,7 +33,7 @@ func chunkSizeOf(ch *pyhost.Chunk) int64 {
 
 // startWriter hands the response to a goroutine, which writes b first and then k.out.Chunks and what follows. k.mu is held.
 func (k *call) startWriter(p *buffer, b []byte, f framing, left int64, keep bool) {
-	k.w = responseWriter{p: p, b: b, framing: f, left: left, keep: keep}
+	k.w = responseWriter{p: p, b: b, pieces: k.w.pieces, framing: f, left: left, keep: keep}
 	k.writing = true
 	go k.write(k.c)
 }
@@ -39,7 +44,7 @@ func (k *call) write(c *conn) {
 	c.stopWriteTimer()
 	k.mu.Lock()
 	k.w.p.put()
-	k.w = responseWriter{}
+	k.w = responseWriter{pieces: k.w.pieces}
 	if how == endCut || how == endReset {
 		k.x.Cancel()
 	}
@@ -127,38 +132,40 @@ func (k *call) writeChunks(c *conn) error {
 			w.overrun = true
 			size = w.left
 		}
-		if w.framing != noBody && size > 0 {
-			w.left -= size
-			if err := k.writeChunk(c, ch, size); err != nil {
+		if w.framing == noBody || size == 0 {
+			continue
+		}
+		w.left -= size
+		if err := k.writeChunk(c, ch, size); err != nil {
+			return err
+		}
+		if w.size+len(w.b)-w.from >= writeSize || len(w.pieces) >= maxPieces-2 {
+			if err := k.flush(c); err != nil {
 				return err
 			}
-		}
-		if len(w.b) == 0 {
 			k.giveBackTo(i + 1)
 		}
 	}
 	if w.framing == byChunks && o.Complete {
 		w.b = append(w.b, "0\r\n\r\n"...)
 	}
-	return k.flush(c, nil, nil)
+	return k.flush(c)
 }
 
-// writeChunk writes the first size bytes of a chunk with its framing, small ones into w.b.
+// writeChunk gathers the first size bytes of a chunk, with its framing, or sends them where they are in a file.
 func (k *call) writeChunk(c *conn, ch *pyhost.Chunk, size int64) error {
 	w := &k.w
 	if w.p == nil {
 		w.p = getBuffer(2 * coalesce)
 		w.b = w.p.b[:0]
 	}
-	var after []byte
 	if w.framing == byChunks {
 		w.b = strconv.AppendInt(w.b, size, 16)
 		w.b = append(w.b, "\r\n"...)
-		after = crlf
 	}
 	switch {
 	case ch.Data == nil:
-		if err := k.flush(c, nil, nil); err != nil {
+		if err := k.flush(c); err != nil {
 			return err
 		}
 		c.startWriteTimer()
@@ -167,29 +174,39 @@ func (k *call) writeChunk(c *conn, ch *pyhost.Chunk, size int64) error {
 		if err != nil {
 			return err
 		}
-		w.b = append(w.b, after...)
-		return nil
 	case size <= coalesce:
-		w.b = append(append(w.b, ch.Data[:size]...), after...)
-		if len(w.b) < coalesce {
-			return nil
-		}
-		return k.flush(c, nil, nil)
+		w.b = append(w.b, ch.Data[:size]...)
+	default:
+		w.cut()
+		w.pieces = append(w.pieces, ch.Data[:size])
+		w.size += int(size)
 	}
-	return k.flush(c, ch.Data[:size], after)
+	if w.framing == byChunks {
+		w.b = append(w.b, "\r\n"...)
+	}
+	return nil
 }
 
-var crlf = []byte("\r\n")
+// cut makes what was added to b since the last cut a piece. Growing b later leaves the piece where it is.
+func (w *responseWriter) cut() {
+	if p := w.b[w.from:]; len(p) > 0 {
+		w.pieces = append(w.pieces, p)
+		w.size += len(p)
+		w.from = len(w.b)
+	}
+}
 
-// flush writes w.b and then the pieces.
-func (k *call) flush(c *conn, data, after []byte) error {
+// flush writes what was gathered.
+func (k *call) flush(c *conn) error {
 	w := &k.w
-	if len(w.b)+len(data) == 0 {
+	w.cut()
+	if w.size == 0 {
 		return nil
 	}
 	c.startWriteTimer()
-	err := c.writeAll(w.b, data, after)
+	err := c.writeAll(w.pieces...)
 	c.stopWriteTimer()
-	w.b = w.b[:0]
+	clear(w.pieces)
+	w.b, w.from, w.pieces, w.size = w.b[:0], 0, w.pieces[:0], 0
 	return err
 }

@@ -22,6 +22,19 @@ func rawWrite(fd int, p []byte) (int, syscall.Errno) {
 	})
 }
 
+// rawWritev writes the pieces, which are size bytes. The kernel copies a large write for so long that the scheduler is told after all.
+func rawWritev(fd int, pieces []syscall.Iovec, size int) (int, syscall.Errno) {
+	return retry(func() (n uintptr, errno syscall.Errno) {
+		p := uintptr(unsafe.Pointer(unsafe.SliceData(pieces)))
+		if size > 64<<10 {
+			n, _, errno = syscall.Syscall(syscall.SYS_WRITEV, uintptr(fd), p, uintptr(len(pieces)))
+		} else {
+			n, _, errno = syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), p, uintptr(len(pieces)))
+		}
+		return n, errno
+	})
+}
+
 func rawEpollWait(epoll int, events []syscall.EpollEvent) (int, syscall.Errno) {
 	return retry(func() (uintptr, syscall.Errno) {
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))),

@@ -1,5 +1,6 @@
-/* The environ: a flat record becomes a dict. Keys are interned once and kept; everything that is the same for all requests is copied. */
-#include "slot.h"
+/* The environ: a flat record becomes a dict. Keys are interned once and kept; everything that is the same for all requests is copied, and
+ * what is the same as in an earlier request of the same form with it (environ_form.c). */
+#include "environ.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +19,7 @@ typedef struct key {
 } key;
 static _Atomic(key *) keys[KEYS];
 
-/* New reference, or NULL with an exception. */
-static PyObject *key_str(const char *p, uint32_t n) {
+PyObject *environ_key(const char *p, uint32_t n) {
   if (n > KEY_MAX) return py.PyUnicode_DecodeLatin1(p, n, NULL);
   uint32_t h = 2166136261u;
   for (uint32_t i = 0; i < n; i++) h = (h ^ (uint8_t)p[i]) * 16777619u;
@@ -49,52 +49,78 @@ static PyObject *key_str(const char *p, uint32_t n) {
   return str;
 }
 
-static PyObject *value_str(const char *p, uint32_t n) {
+PyObject *environ_value(const char *p, uint32_t n) {
   if (n) return py.PyUnicode_DecodeLatin1(p, n, NULL); /* PEP 3333: "native strings" whose code points are the bytes */
   py.Py_IncRef(str_empty);
   return str_empty;
 }
 
-/* Writes "GET /path" for the crash line. */
-static void note(slot *s, const char *method, uint32_t mlen, const char *uri, uint32_t ulen) {
-  uint32_t n = mlen < 20 ? mlen : 20, room = sizeof s->note - 1 - n;
-  memcpy(s->note, method, n);
-  s->note[n++] = ' ';
-  if (ulen > room) ulen = room;
-  memcpy(s->note + n, uri, ulen);
-  ph_crash_note(s->note, n + ulen);
+int record_next(const char **at, const char *end, pair *out) {
+  const char *p = *at;
+  uint32_t n[2];
+  if (p == end) return 0;
+  if ((size_t)(end - p) < sizeof n) return -1;
+  memcpy(n, p, sizeof n);
+  p += sizeof n;
+  if ((uint64_t)(end - p) < (uint64_t)n[0] + n[1]) return -1;
+  *out = (pair){p, p + n[0], n[0], n[1]};
+  *at = p + n[0] + n[1];
+  return 1;
 }
 
-static bool is(const char *p, uint32_t n, const char *name) { return strlen(name) == n && !memcmp(p, name, n); }
+/* Writes "GET /path" for the crash line. */
+static void note(const pair *method, const pair *uri) {
+  static _Thread_local char text[200];
+  uint32_t n = method->value_len < 20 ? method->value_len : 20, room = sizeof text - 1 - n, len = uri->value_len;
+  memcpy(text, method->value, n);
+  text[n++] = ' ';
+  if (len > room) len = room;
+  memcpy(text + n, uri->value, len);
+  ph_crash_note(text, n + len);
+}
 
-PyObject *environ_new(slot *s, PyObject *input) {
-  PyObject *k = NULL, *v = NULL, *env = py.PyDict_Copy(base);
-  if (!env || py.PyDict_SetItem(env, key_input, input) < 0) goto fail;
-  const char *p = s->pub.rec, *end = p + s->pub.rec_len, *method = "?", *uri = "";
-  uint32_t method_len = 1, uri_len = 0, n[2];
-  while (p != end) {
-    if ((size_t)(end - p) < sizeof n) goto malformed;
-    memcpy(n, p, sizeof n);
-    p += sizeof n;
-    if ((uint64_t)(end - p) < (uint64_t)n[0] + n[1]) goto malformed;
-    if (n[0] == 14 && is(p, n[0], "REQUEST_METHOD")) method = p + n[0], method_len = n[1];
-    if (n[0] == 7 && is(p, n[0], "RAW_URI")) uri = p + n[0], uri_len = n[1];
-    if (!(k = key_str(p, n[0])) || !(v = value_str(p + n[0], n[1]))) goto fail;
-    if (py.PyDict_SetItem(env, k, v) < 0) goto fail;
-    py.Py_DecRef(k);
-    py.Py_DecRef(v);
-    k = v = NULL;
-    p += (size_t)n[0] + n[1];
-  }
-  note(s, method, method_len, uri, uri_len);
-  return env;
-malformed:
-  py.PyErr_SetString(ph_exc_ValueError, "gowsgi: the environ record is malformed");
-fail:
+PyObject *environ_base(void) { return py.PyDict_Copy(base); }
+
+int environ_set_input(PyObject *environ, PyObject *input) { return py.PyDict_SetItem(environ, key_input, input); }
+
+int environ_add(PyObject *environ, const pair *p) {
+  PyObject *k = environ_key(p->key, p->key_len), *v = k ? environ_value(p->value, p->value_len) : NULL;
+  int r = v ? py.PyDict_SetItem(environ, k, v) : -1;
   PY_XDECREF(k);
   PY_XDECREF(v);
-  PY_XDECREF(env);
+  return r;
+}
+
+static PyObject *environ_of(const char *p, const char *end, PyObject *input) {
+  PyObject *environ = environ_base();
+  if (!environ || environ_set_input(environ, input) < 0) goto fail;
+  for (pair f; record_next(&p, end, &f) > 0;)
+    if (environ_add(environ, &f) < 0) goto fail;
+  return environ;
+fail:
+  PY_XDECREF(environ);
   return NULL;
+}
+
+static bool is(const pair *p, const char *name, uint32_t n) { return p->key_len == n && !memcmp(p->key, name, n); }
+
+PyObject *environ_new(slot *s, PyObject *input) {
+  static const pair none = {.value = "?", .value_len = 1};
+  pair fields[FORM_FIELDS + 1], method = none, uri = none; /* the last one: for all that have no form */
+  const char *p = s->pub.rec, *end = p + s->pub.rec_len;
+  int n = 0, r;
+  for (pair *f = fields; (r = record_next(&p, end, f)) > 0; f = &fields[n < FORM_FIELDS ? n : FORM_FIELDS]) {
+    n++;
+    if (is(f, "REQUEST_METHOD", 14)) method = *f;
+    if (is(f, "RAW_URI", 7)) uri = *f;
+  }
+  if (r < 0) {
+    py.PyErr_SetString(ph_exc_ValueError, "gowsgi: the environ record is malformed");
+    return NULL;
+  }
+  note(&method, &uri);
+  form *known = n <= FORM_FIELDS ? form_find(fields, n) : NULL;
+  return known ? form_environ(known, fields, input) : environ_of(s->pub.rec, end, input);
 }
 
 /* Steals value. */

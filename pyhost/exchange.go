@@ -1,6 +1,7 @@
 package pyhost
 
-// Request is what the HTTP side hands to Python. All of it is copied by [Exchange.Submit], but for BodyFile.
+// Request is what the HTTP side hands to Python. All of it is copied by [Exchange.Submit], but for BodyFile and what lies in the exchange's own
+// memory (BodyRoom).
 type Request struct {
 	// App is the number that Host.Load gave.
 	App int
@@ -18,8 +19,8 @@ type Request struct {
 	Stream bool
 }
 
-// Sink learns that an exchange has news. The call comes from the host's event goroutine: it must not block, and should call
-// [Exchange.Take] from there or hand over to a goroutine that does. Calls for one exchange never overlap. One may come late, with nothing
+// Sink learns that an exchange has news. The call comes from who collects the host's events (a goroutine of the host's, the loop that borrowed
+// them, a Python thread): it must not block, and should call [Exchange.Take] from there or hand over to a goroutine that does. Calls for one exchange never overlap. One may come late, with nothing
 // new to take.
 type Sink interface {
 	ExchangeReady(x Exchange)
@@ -35,6 +36,9 @@ type Sink interface {
 //
 // Methods may be called by any goroutine, Take, Sent and Release by one at a time. None of them waits for Python.
 type Exchange interface {
+	// BodyRoom returns memory of the exchange for n bytes of a body that Submit then takes without a copy, where Request.Body is the
+	// beginning of it. A further call gives more of it and moves what is there. It is valid until Submit or Release.
+	BodyRoom(n int) ([]byte, error)
 	// Submit queues the request. An error means that memory is out or the record is over 1 GiB; the exchange is then to be released.
 	Submit(r *Request, s Sink) error
 	// PushBody adds a piece of a streamed body (copied) and returns the bytes that the app has not read yet. The caller stops reading from
@@ -49,7 +53,8 @@ type Exchange interface {
 	// Cancel says that the client is gone. The app's reads and writes raise OSError, its iteration ends at the next chunk, and close() is
 	// called. Done still comes.
 	Cancel()
-	// Release gives the exchange back. Only after Take reported Done; the exchange must not be used again.
+	// Release gives the exchange back, with the chunks that Sent did not. Only after Take reported Done, or where it was never submitted; the
+	// exchange must not be used again.
 	Release()
 }
 

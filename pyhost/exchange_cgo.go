@@ -17,6 +17,10 @@ package pyhost
 #cgo nocallback ph_submit
 #cgo noescape ph_body_set
 #cgo nocallback ph_body_set
+#cgo noescape ph_body_room
+#cgo nocallback ph_body_room
+#cgo noescape ph_body_filled
+#cgo nocallback ph_body_filled
 #cgo noescape ph_body_push
 #cgo nocallback ph_body_push
 */
@@ -39,6 +43,7 @@ type exchange struct {
 	slot        *C.ph_slot
 	table       *exchangeTable
 	first, last *C.ph_chunk // taken and not given back by Sent
+	room        []byte      // of BodyRoom: C's memory
 	mu          sync.Mutex  // guards sink, which the event goroutine reads
 	sink        Sink
 }
@@ -99,16 +104,28 @@ func (x *exchange) Submit(r *Request, s Sink) error {
 				return err
 			}
 		}
+	} else if len(r.Body) > 0 && len(x.room) > 0 && &r.Body[0] == &x.room[0] {
+		C.ph_body_filled(c, C.uint64_t(len(r.Body)))
 	} else if len(r.Body) > 0 {
 		if C.ph_body_set(c, unsafe.Pointer(unsafe.SliceData(r.Body)), C.uint64_t(len(r.Body))) != 0 {
 			return errNoMemory
 		}
 	}
+	x.room = nil
 	x.mu.Lock()
 	x.sink = s
 	x.mu.Unlock()
 	C.ph_submit(c)
 	return nil
+}
+
+func (x *exchange) BodyRoom(n int) ([]byte, error) {
+	p := C.ph_body_room(x.slot, C.uint64_t(n))
+	if p == nil {
+		return nil, errNoMemory
+	}
+	x.room = unsafe.Slice((*byte)(p), n)
+	return x.room, nil
 }
 
 func (x *exchange) PushBody(p []byte) (int64, error) {
@@ -178,14 +195,11 @@ func (x *exchange) Sent(n int) {
 func (x *exchange) Cancel() { C.ph_cancel(x.slot) }
 
 func (x *exchange) Release() {
-	if x.first != nil {
-		C.ph_sent(x.slot, x.first, x.last)
-		x.first, x.last = nil, nil
-	}
 	x.mu.Lock()
 	x.sink = nil
 	x.mu.Unlock()
-	C.ph_release(x.slot)
+	C.ph_release(x.slot, x.first, x.last)
+	x.first, x.last, x.room = nil, nil, nil
 	t := x.table
 	t.mu.Lock()
 	t.free = append(t.free, x)

@@ -14,33 +14,54 @@ typedef struct {
   bool wide; /* p is UTF-8 with code points up to U+00FF: latin1_copy makes one byte of two */
 } text;
 
-/* what: "a header name", for the message. -1 with an exception. */
-static int text_of(text *t, PyObject *o, const char *what) {
+/* Sets an exception about o. format: has %s for what it is, "a header name" or, where header is not NULL, the value of that header, then
+ * %R for o. -1. */
+static int refuse(PyObject *type, const char *format, const char *what, const text *header, PyObject *o) {
+  char value[100];
+  if (header) snprintf(value, sizeof value, "the value of %.*s", header->len < 64 ? (int)header->len : 64, header->p);
+  py.PyErr_Format(type, format, header ? value : what, o);
+  return -1;
+}
+
+/* 0 where none of the 8 bytes is a control character, DEL or outside ASCII. */
+static uint64_t unusual(uint64_t w) {
+  const uint64_t ones = 0x0101010101010101, high = ones << 7;
+  return (((w - ones * 0x20) & ~w) | ((w ^ ones * 0x7f) - ones) | w) & high;
+}
+
+static bool is_plain(const char *p, size_t n) {
+  uint64_t w, found = 0;
+  if (n < sizeof w) {
+    for (size_t i = 0; i < n; i++) found |= (unsigned char)p[i] - 0x20u >= 0x7f - 0x20;
+    return !found;
+  }
+  for (size_t i = 0; i + sizeof w < n; i += sizeof w) {
+    memcpy(&w, p + i, sizeof w);
+    found |= unusual(w);
+  }
+  memcpy(&w, p + n - sizeof w, sizeof w);
+  return !(found | unusual(w));
+}
+
+/* what, header: for the message, as in refuse. -1 with an exception. */
+static int text_of(text *t, PyObject *o, const char *what, const text *header) {
   Py_ssize_t n;
   const char *p = py.PyUnicode_AsUTF8AndSize(o, &n);
   if (!p) {
-    if (py.PyErr_ExceptionMatches(ph_exc_TypeError)) {
-      py.PyErr_Clear();
-      py.PyErr_Format(ph_exc_TypeError, "start_response(): %s must be str, not %R", what, py_type_borrowed(o));
-    }
-    return -1;
+    if (!py.PyErr_ExceptionMatches(ph_exc_TypeError)) return -1;
+    py.PyErr_Clear();
+    return refuse(ph_exc_TypeError, "start_response(): %s must be str, not %R", what, header, py_type_borrowed(o));
   }
-  if (n > HEAD_MAX) {
-    py.PyErr_Format(ph_exc_ValueError, "start_response(): %s is longer than 1 MiB", what);
-    return -1;
-  }
+  if (n > HEAD_MAX) return refuse(ph_exc_ValueError, "start_response(): %s is longer than 1 MiB", what, header, o);
   *t = (text){p, (uint32_t)n, false};
+  if (is_plain(p, (size_t)n)) return 0;
   for (Py_ssize_t i = 0; i < n; i++) {
     unsigned char c = (unsigned char)p[i];
-    if (c >= 0xc4) { /* U+0100 or higher */
-      py.PyErr_Format(ph_exc_ValueError, "start_response(): %s has a character outside latin-1: %R", what, o);
-      return -1;
-    }
+    if (c >= 0xc4) /* U+0100 or higher */
+      return refuse(ph_exc_ValueError, "start_response(): %s has a character outside latin-1: %R", what, header, o);
     if (c >= 0x80) t->wide = true;
-    if ((c < 0x20 && c != '\t') || c == 0x7f) {
-      py.PyErr_Format(ph_exc_ValueError, "start_response(): %s has a control character: %R", what, o);
-      return -1;
-    }
+    if ((c < 0x20 && c != '\t') || c == 0x7f)
+      return refuse(ph_exc_ValueError, "start_response(): %s has a control character: %R", what, header, o);
   }
   return 0;
 }
@@ -81,13 +102,14 @@ static int room(slot *s, uint32_t used, uint64_t more) {
 
 /* RFC 9110, section 5.6.2: token. */
 static bool is_token(text t) {
-  if (!t.len || t.wide) return false;
+  /* A bit for each of the first 128 characters: letters, digits and !#$%&'*+-.^_`|~ */
+  static const uint64_t tokens[4] = {0x03ff6cfa00000000, 0x57ffffffc7fffffe};
+  bool ok = t.len > 0;
   for (uint32_t i = 0; i < t.len; i++) {
-    char c = t.p[i];
-    bool ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("!#$%&'*+-.^_`|~", c);
-    if (!ok) return false;
+    unsigned char c = (unsigned char)t.p[i];
+    ok &= tokens[c >> 6] >> (c & 63);
   }
-  return true;
+  return ok;
 }
 
 /* PEP 3333: "applications and middleware are forbidden from using HTTP/1.1 'hop-by-hop' features or headers". */
@@ -95,13 +117,13 @@ static bool is_hop_by_hop(text t) {
   static const char *const names[] = {"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
                                       "TE",         "Trailers",   "Transfer-Encoding",  "Upgrade"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strlen(names[i]) == t.len && !strncasecmp(names[i], t.p, t.len)) return true;
+    if ((names[i][0] | 0x20) == (*t.p | 0x20) && strlen(names[i]) == t.len && !strncasecmp(names[i], t.p, t.len)) return true;
   return false;
 }
 
 static int set_status(slot *s, PyObject *status) {
   text t;
-  if (text_of(&t, status, "the status") < 0) return -1;
+  if (text_of(&t, status, "the status", NULL) < 0) return -1;
   bool ok = t.len >= 4 && t.p[0] >= '2' && t.p[0] <= '9' && t.p[3] == ' '; /* 1xx is the server's to send */
   for (int i = 1; ok && i < 3; i++) ok = t.p[i] >= '0' && t.p[i] <= '9';
   if (!ok) {
@@ -121,7 +143,7 @@ static int add_header(slot *s, uint32_t *used, PyObject *item) {
     return -1;
   }
   PyObject *k = py.PyTuple_GetItem(item, 0), *v = py.PyTuple_GetItem(item, 1); /* borrowed */
-  if (text_of(&name, k, "a header name") < 0) return -1;
+  if (text_of(&name, k, "a header name", NULL) < 0) return -1;
   if (!is_token(name)) {
     py.PyErr_Format(ph_exc_ValueError, "start_response(): %R is not a header name", k);
     return -1;
@@ -130,9 +152,7 @@ static int add_header(slot *s, uint32_t *used, PyObject *item) {
     py.PyErr_Format(ph_exc_AssertionError, "start_response(): %R is a hop-by-hop header, which PEP 3333 forbids to apps", k);
     return -1;
   }
-  char what[100];
-  snprintf(what, sizeof what, "the value of %.*s", name.len < 64 ? (int)name.len : 64, name.p);
-  if (text_of(&value, v, what) < 0) return -1;
+  if (text_of(&value, v, NULL, &name) < 0) return -1;
   trim(&value);
   if (room(s, *used, 8 + (uint64_t)name.len + value.len) < 0) return -1;
   char *p = s->head + *used, *end = latin1_copy(latin1_copy(p + 8, name), value);

@@ -11,7 +11,7 @@
 enum { FILE_WINDOW = 64 << 10, LOW_WATER = 64 << 10 };
 
 void input_reset(slot *s) {
-  free(s->body);
+  if (s->body) body_free(s);
   free(s->file_buf);
   free(s->win_block);
   while (s->blocks) {
@@ -19,10 +19,10 @@ void input_reset(slot *s) {
     s->blocks = b->next;
     free(b);
   }
-  s->body = s->file_buf = NULL;
+  s->file_buf = NULL;
   s->win_block = s->blocks_last = NULL;
   s->win = NULL;
-  s->body_len = s->blocks_len = s->win_len = s->win_pos = s->file_pos = 0;
+  s->blocks_len = s->win_len = s->win_pos = s->file_pos = 0;
   s->body_eof = s->body_failed = s->want = s->reading = s->full = false;
 }
 

@@ -29,7 +29,7 @@ int ph_threads_start(int n);
 /* The slot whose request this thread runs, or NULL. Safe in a signal handler. */
 ph_slot *ph_current_slot(void);
 
-/* ---- environ.c, request.c, response.c, input.c, output.c: one request -------------------------------------------------------------------- */
+/* ---- environ.c, request.c, response.c, body.c, input.c, output.c: one request ------------------------------------------------------------ */
 /* Makes types, interned keys and the common environ. GIL: held, Python's main thread, once, after host.py was loaded and before any app
  * is. 0, or -1 with an exception set. */
 int ph_request_init(void);
@@ -67,7 +67,7 @@ _Noreturn void ph_forked_exit(void);
 /* ---- crash.c: the last words ---------------------------------------------------------------------------------------------------------- */
 /* Called by each Python thread when it starts (sigaltstack). GIL: either. */
 void ph_crash_thread_start(void);
-/* What to say if this thread dies by a signal: "GET /path". line points to memory of the thread's slot and stays valid until the next
+/* What to say if this thread dies by a signal: "GET /path". line points to memory of the thread's own and stays valid until the next
  * call; NULL: nothing in hand. Cheap: two stores. GIL: either. */
 void ph_crash_note(const char *line, uint32_t len);
 

@@ -36,3 +36,21 @@ func (*Host) ExitRequested() <-chan int { return nil }
 
 // Shutdown returns [ErrNoCgo].
 func (*Host) Shutdown(context.Context) error { return ErrNoCgo }
+
+// EventLoan can't be made without cgo.
+type EventLoan struct{}
+
+// LendEvents returns nil.
+func (*Host) LendEvents() *EventLoan { return nil }
+
+// FD returns -1.
+func (*EventLoan) FD() int { return -1 }
+
+// Collect does nothing.
+func (*EventLoan) Collect() {}
+
+// Asleep does nothing.
+func (*EventLoan) Asleep(bool) {}
+
+// Return does nothing.
+func (*EventLoan) Return() {}

@@ -49,6 +49,7 @@ static void chunk_free(ph_chunk *c) {
   }
   case CHUNK_FILE:
   case CHUNK_SPOOL: close(c->fd); break;
+  case CHUNK_SLOT: return;
   }
   free(c);
 }
@@ -58,12 +59,13 @@ void ph_sent(ph_slot *p, ph_chunk *first, ph_chunk *last) {
   int64_t bytes = 0, spooled = 0;
   for (ph_chunk *c = first, *next; c; c = next) {
     next = c == last ? NULL : c->next;
-    if (c->kind == CHUNK_COPY || c->kind == CHUNK_OBJECT) bytes += c->size + (int64_t)sizeof *c;
+    if (c->kind <= CHUNK_OBJECT) bytes += c->size + (int64_t)sizeof *c;
     if (c->kind == CHUNK_SPOOL) spooled += c->size;
     chunk_free(c);
   }
+  if (bytes) atomic_fetch_sub(&s->unsent, bytes);
+  if (!spooled) return;
   pthread_mutex_lock(&s->mu);
-  s->unsent -= bytes;
   s->spool_unsent -= spooled;
   pthread_cond_broadcast(&s->cv);
   pthread_mutex_unlock(&s->mu);
@@ -203,38 +205,53 @@ static int output_spooled(slot *s, const char *p, int64_t n) {
   return 0;
 }
 
-int output_bytes(slot *s, PyObject *bytes, bool unbounded) {
-  char *p;
-  Py_ssize_t n;
-  if (py.PyBytes_AsStringAndSize(bytes, &p, &n) < 0) return -1;
-  if (!n) return 0;
-  if (atomic_load(&s->cancelled)) return client_gone();
-  pthread_mutex_lock(&s->mu);
-  bool fits = unbounded || !s->unsent || s->unsent + n <= MEMORY_LIMIT;
-  pthread_mutex_unlock(&s->mu);
-  if (!fits) return output_spooled(s, p, n);
-
-  ph_chunk *c = chunk_new(n < COPY_LIMIT ? CHUNK_COPY : CHUNK_OBJECT, n < COPY_LIMIT ? (size_t)n : 0);
-  if (!c) {
-    py.PyErr_NoMemory();
-    return -1;
+/* The chunk that the slot has for the first small piece of each reply, with a copy of n bytes: no malloc here and no free by a thread of Go's.
+ * NULL where it is in use, or where memory is out. */
+static ph_chunk *chunk_of_slot(slot *s, const char *p, size_t n) {
+  if (atomic_exchange(&s->own_used, true)) return NULL; /* the app may call write() on several threads at once */
+  if (n > s->own_cap) {
+    size_t cap = n < 1024 ? 1024 : COPY_LIMIT;
+    ph_chunk *grown = realloc(s->own, sizeof *grown + cap);
+    if (!grown) return NULL;
+    s->own = grown, s->own_cap = (uint32_t)cap;
   }
+  *s->own = (ph_chunk){.kind = CHUNK_SLOT, .fd = -1, .data = memcpy(s->own + 1, p, n), .size = (int64_t)n};
+  return s->own;
+}
+
+static ph_chunk *chunk_of_bytes(slot *s, PyObject *bytes, const char *p, size_t n) {
+  ph_chunk *c = n < COPY_LIMIT ? chunk_of_slot(s, p, n) : NULL;
+  if (c) return c;
+  if (!(c = chunk_new(n < COPY_LIMIT ? CHUNK_COPY : CHUNK_OBJECT, n < COPY_LIMIT ? n : 0))) return NULL;
   if (c->kind == CHUNK_COPY) {
-    memcpy(c + 1, p, (size_t)n);
-    c->data = (char *)(c + 1);
+    c->data = memcpy(c + 1, p, n);
   } else {
     py.Py_IncRef(bytes);
     c->owner = bytes;
     c->data = p;
   }
-  c->size = n;
+  c->size = (int64_t)n;
+  return c;
+}
+
+int output_bytes(slot *s, PyObject *bytes, const char *p, Py_ssize_t n, bool unbounded) {
+  if (!n) return 0;
+  if (atomic_load(&s->cancelled)) return client_gone();
+  int64_t unsent = unbounded ? 0 : atomic_load(&s->unsent);
+  if (unsent && unsent + n > MEMORY_LIMIT) return output_spooled(s, p, n);
+
+  ph_chunk *c = chunk_of_bytes(s, bytes, p, (size_t)n);
+  if (!c) {
+    py.PyErr_NoMemory();
+    return -1;
+  }
+  int64_t more = n + (int64_t)sizeof *c;              /* many small pieces cost memory too */
+  unsent = atomic_fetch_add(&s->unsent, more) + more; /* before Go can give it back */
   pthread_mutex_lock(&s->mu);
-  s->unsent += n + (int64_t)sizeof *c; /* many small pieces cost memory too */
   enqueue(s, c);
-  bool much = s->unsent >= MEMORY_LIMIT / 4;
   pthread_mutex_unlock(&s->mu);
-  if (!unbounded)
-    ph_event_push(&s->pub, much); /* else the dispatcher's ticker tells Go within a millisecond, and many chunks at once */
+  if (!unbounded) /* else the dispatcher's ticker tells Go within a millisecond, and many chunks at once */
+    ph_event_push(&s->pub, unsent >= MEMORY_LIMIT / 4);
   return 0;
 }
 
@@ -259,9 +276,7 @@ int output_file(slot *s, int fd, int64_t offset, int64_t size) {
 }
 
 void output_flags(slot *s, uint32_t flags, bool now) {
-  pthread_mutex_lock(&s->mu);
-  s->flags |= flags;
-  pthread_mutex_unlock(&s->mu);
+  atomic_fetch_or(&s->flags, flags); /* after what was enqueued: who sees the flag under mu sees that too */
   ph_event_push(&s->pub, now);
 }
 
@@ -270,6 +285,8 @@ void output_reset(slot *s) {
   s->out_first = s->out_last = NULL;
   if (s->spool_fd >= 0) close(s->spool_fd);
   s->spool_fd = -1;
-  s->spool_pos = s->spool_unsent = s->unsent = 0;
+  s->spool_pos = s->spool_unsent = 0;
+  s->unsent = 0;
+  s->own_used = false;
   s->flags = 0;
 }

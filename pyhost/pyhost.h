@@ -51,6 +51,10 @@ ph_slot *ph_slot_new(uint32_t id);
 int ph_slot_reserve(ph_slot *s, uint32_t n);
 /* Gives the request its body held in memory (copied), before ph_submit. GIL: no. 0, or -1 where memory is out. */
 int ph_body_set(ph_slot *s, const void *p, uint64_t n);
+/* Memory for n bytes (n > 0) of the body, the slot's until ph_release; again for more, and it moves. GIL: no. NULL where memory is out. */
+void *ph_body_room(ph_slot *s, uint64_t n);
+/* Makes the first n bytes of it the body. GIL: no. */
+void ph_body_filled(ph_slot *s, uint64_t n);
 /* Queues the request. GIL: no. Thread: any. */
 void ph_submit(ph_slot *s);
 /* A further piece of a streamed body (copied). GIL: no. Thread: any. Bytes that wait to be read by the app, or -1 where memory is out. From
@@ -73,8 +77,9 @@ int ph_events(uint32_t *ids, int n);
 void ph_take(ph_slot *s);
 /* Frees chunks up to and with last, which were taken before and are written (or not wanted). GIL: no. Thread: any. */
 void ph_sent(ph_slot *s, ph_chunk *first, ph_chunk *last);
-/* Makes the slot ready for another request. Only after PH_DONE was taken and every chunk was given to ph_sent. GIL: no. */
-void ph_release(ph_slot *s);
+/* Makes the slot ready for another request. Only after PH_DONE was taken. first to last: the chunks that were taken and not given to ph_sent;
+ * NULL where there are none. GIL: no. */
+void ph_release(ph_slot *s, ph_chunk *first, ph_chunk *last);
 
 /* A log line of the app or of the host. Free with ph_log_free. */
 typedef struct ph_logline {

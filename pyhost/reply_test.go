@@ -56,6 +56,21 @@ func (t *talk) until(enough func() bool) error {
 	return nil
 }
 
+// untilTaken takes all chunks and gives none back.
+func (t *talk) untilTaken(taken *[]Chunk) error {
+	for !t.out.Done {
+		select {
+		case <-t.news:
+		case <-time.After(10 * time.Second):
+			return fmt.Errorf("no news for 10 s; the last: %+v", t.out)
+		}
+		t.out.Chunks = t.out.Chunks[:0]
+		t.x.Take(&t.out)
+		*taken = append(*taken, t.out.Chunks...)
+	}
+	return nil
+}
+
 func (t *talk) untilDone() error { return t.until(func() bool { return t.out.Done }) }
 
 // readChunk gives the bytes of a chunk, by a descriptor of the caller's where it is in a file.
@@ -131,6 +146,31 @@ func init() {
 		}
 		if len(all) != want || files == 0 {
 			return fmt.Errorf("%d bytes, %d chunks of files", len(all), files)
+		}
+		return nil
+	}
+	// Nothing is given back before all of it was taken, twice on one slot.
+	childActions["small pieces"] = func(h *Host) error {
+		for range 2 {
+			t, err := begin(h, "/", Request{}, nil)
+			if err != nil {
+				return err
+			}
+			var taken []Chunk
+			if err := t.untilTaken(&taken); err != nil {
+				return err
+			}
+			var all []byte
+			for _, c := range taken {
+				all = append(all, c.Data...)
+			}
+			t.x.Sent(len(taken))
+			t.x.Release()
+			for i := range 40 {
+				if n := bytes.Count(all, []byte{byte('A' + i)}); n != 5*(100+i) {
+					return fmt.Errorf("%d bytes are left of item %d, which had %d", n, i, 5*(100+i))
+				}
+			}
 		}
 		return nil
 	}
@@ -255,6 +295,26 @@ def app(environ, start_response):
 	if r := (childJob{Python: anyPython(t), Dir: dir, Apps: []string{"app"}, Action: "spooled"}).start(t); r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
+}
+
+func TestSmallPiecesThatWaitForTheClientStayAsTheyWere(t *testing.T) {
+	dir := write(t, "app.py", `
+import threading
+def app(environ, start_response):
+    write = start_response('200 OK', [])
+    def some(which):
+        for i in range(which, 40, 4):
+            for _ in range(4): write(bytes([65 + i]) * (100 + i))
+    threads = [threading.Thread(target=some, args=(i,)) for i in range(4)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    return [bytes([65 + i]) * (100 + i) for i in range(40)]
+`)
+	forEachPython(t, func(t *testing.T, p Python) {
+		if r := (childJob{Python: p, Dir: dir, Apps: []string{"app"}, Action: "small pieces"}).start(t); r.code != 0 {
+			t.Fatalf("%+v", r)
+		}
+	})
 }
 
 func TestAnIterableIsStreamedWhateverItsLengthSays(t *testing.T) {

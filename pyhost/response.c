@@ -14,12 +14,7 @@ void response_reset(slot *s) {
   }
 }
 
-static bool committed(slot *s) {
-  pthread_mutex_lock(&s->mu);
-  bool c = s->flags & PH_COMMITTED;
-  pthread_mutex_unlock(&s->mu);
-  return c;
-}
+static bool committed(slot *s) { return atomic_load_explicit(&s->flags, memory_order_relaxed) & PH_COMMITTED; }
 
 /* "The start_response callable must not actually transmit the response headers. Instead, it must store them for the server or gateway to
  * transmit only after the first iteration of the application return value that yields a non-empty bytestring, or upon the application's
@@ -30,9 +25,7 @@ static int commit(slot *s) {
     py.PyErr_SetString(ph_exc_AssertionError, "the app made a part of the body before it called start_response()");
     return -1;
   }
-  pthread_mutex_lock(&s->mu);
-  s->flags |= PH_COMMITTED;
-  pthread_mutex_unlock(&s->mu);
+  atomic_fetch_or(&s->flags, PH_COMMITTED); /* publishes the head */
   return 0;
 }
 
@@ -48,7 +41,7 @@ static PyObject *do_write(PyObject *input, PyObject *data) {
     py.PyErr_Format(ph_exc_TypeError, "write() takes bytes, not %R", py_type_borrowed(data));
     return NULL;
   }
-  if (commit(h->s) < 0 || output_bytes(h->s, data, false) < 0) return NULL;
+  if (commit(h->s) < 0 || output_bytes(h->s, data, p, n, false) < 0) return NULL;
   py.Py_IncRef(ph_none);
   return ph_none;
 }
@@ -124,7 +117,7 @@ static int add_item(slot *s, PyObject *item, bool unbounded) {
   Py_ssize_t n;
   if (py.PyBytes_AsStringAndSize(item, &p, &n) < 0) return bad_item(item);
   if (!n) return 0;
-  return commit(s) < 0 ? -1 : output_bytes(s, item, unbounded);
+  return commit(s) < 0 ? -1 : output_bytes(s, item, p, n, unbounded);
 }
 
 /* All items exist already, and there is no close(). */
@@ -148,7 +141,7 @@ static int send_list(slot *s, PyObject *result, bool list) {
   Py_ssize_t n = list ? py.PyList_Size(result) : py.PyTuple_Size(result);
   int r = 0;
   PyObject *item;
-  for (Py_ssize_t i = 0; i < n && r == 0; i++) { /* all are looked at before the first commits the headers */
+  for (Py_ssize_t i = 0; n > 1 && i < n && r == 0; i++) { /* all are looked at before the first commits the headers */
     if (!(item = item_at(result, list, i))) return -1;
     r = check_item(item);
     py.Py_DecRef(item);
@@ -254,19 +247,15 @@ static void close_result(slot *s, PyObject *result) {
 
 /* The request is over for the app's objects: what it kept of them is stale from here on. */
 static void retire(slot *s) {
-  pthread_mutex_lock(&s->mu);
-  atomic_fetch_add(&s->generation, 1);
-  pthread_cond_broadcast(&s->cv);
-  bool used = s->busy || s->reading;
-  pthread_mutex_unlock(&s->mu);
-  while (used) { /* another thread of the app is inside a call on this request: it sees the new generation and leaves */
+  atomic_fetch_add(&s->generation, 1); /* before the look at busy: who raises busy looks at the generation after that */
+  while (s->busy || s->reading) {
+    /* Another thread of the app is inside a call on this request: it sees the new generation and leaves. */
     PyThreadState *ts = py.PyEval_SaveThread();
-    usleep(1000);
     pthread_mutex_lock(&s->mu);
-    used = s->busy;
+    pthread_cond_broadcast(&s->cv);
     pthread_mutex_unlock(&s->mu);
+    usleep(1000);
     py.PyEval_RestoreThread(ts);
-    used = used || s->reading;
   }
 }
 
@@ -312,6 +301,7 @@ out:
   ph_crash_note(NULL, 0);
   thread_set_current(NULL);
   output_flags(s, (failed ? PH_FAILED : PH_COMPLETE) | PH_DONE, false);
+  request_prepare();
 }
 
 int response_init(void) {

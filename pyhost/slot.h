@@ -6,7 +6,7 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { CHUNK_COPY, CHUNK_OBJECT, CHUNK_FILE, CHUNK_SPOOL }; /* ph_chunk.kind */
+enum { CHUNK_SLOT, CHUNK_COPY, CHUNK_OBJECT, CHUNK_FILE, CHUNK_SPOOL }; /* ph_chunk.kind; up to CHUNK_OBJECT in memory */
 
 /* A piece of a streamed request body. */
 typedef struct body_block {
@@ -15,8 +15,8 @@ typedef struct body_block {
   char data[];
 } body_block;
 
-/* Guarded by mu: out_*, unsent, spool_*, flags, blocks, body_eof, want. The rest belongs to Go before ph_submit, then to the Python thread
- * that runs the request until it sets PH_DONE. */
+/* Guarded by mu: out_*, spool_*, blocks, body_eof, want. The rest belongs to Go before ph_submit, then to the Python thread that runs the
+ * request until it sets PH_DONE. */
 typedef struct slot {
   ph_slot pub; /* first: Go's view */
   pthread_mutex_t mu;
@@ -29,7 +29,8 @@ typedef struct slot {
   _Atomic bool event_queued;
 
   /* request body (input.c) */
-  char *body; /* in memory, whole, malloc'ed */
+  char *body; /* in memory, whole */
+  uint64_t body_cap;
   int64_t body_len;
   body_block *blocks, *blocks_last; /* streamed, not yet read */
   int64_t blocks_len;
@@ -41,20 +42,22 @@ typedef struct slot {
   _Atomic bool reading; /* one reader at a time: the window is not for two */
   bool full;            /* Go was told that much waits, and stopped */
 
-  int busy; /* calls of the app that run with the GIL released on this slot; the request's end waits for them. Guarded by mu */
+  _Atomic int busy; /* calls of the app that run with the GIL released on this slot; the request's end waits for them */
 
   /* response (response.c) */
-  uint32_t flags;
+  _Atomic uint32_t flags;
   char *head; /* status, then the header record */
   uint32_t head_cap, status_len, headers_len;
   bool head_set;
   ph_chunk *out_first, *out_last;
-  int64_t unsent;        /* bytes of memory given to Go and not yet given back */
+  _Atomic int64_t unsent; /* bytes of memory given to Go and not yet given back */
+  ph_chunk *own;          /* for the first small piece of a reply; own_cap bytes follow it */
+  uint32_t own_cap;
+  _Atomic bool own_used;
   int64_t spool_unsent;  /* the same in spool files */
   int64_t spool_pos;     /* end of the spool file */
   uintptr_t spool_files; /* that were opened: tells the chunks of one from another's */
   int spool_fd;
-  char note[200]; /* for the crash line: "GET /path" */
 } slot;
 
 /* What the app holds of a request: the data of a wsgi.input object. */
@@ -77,6 +80,9 @@ handle *handle_data(PyObject *input);
 PyObject *input_new(slot *s);
 /* The dict of the request, new reference, or NULL with an exception. GIL: held. */
 PyObject *environ_new(slot *s, PyObject *input);
+/* Makes ahead what this thread's next request will need, where that is not there yet: a copy of the environ of its latest requests. To be
+ * called when a reply was handed over; what was made is used sooner or later. No exception is set. GIL: held. */
+void request_prepare(void);
 int environ_init(void);
 
 PyObject *app_of(slot *s);
@@ -86,6 +92,11 @@ static inline PyObject *py_type_borrowed(PyObject *o) {
   py.Py_DecRef(t);
   return t;
 }
+
+/* ---- body.c ---- */
+void body_free(slot *s);
+/* Gives back to the system the memory that is kept for the next bodies. GIL: either. Thread: any. */
+void body_trim(void);
 
 /* ---- input.c ---- */
 extern PyMethodDef input_methods[];
@@ -105,9 +116,9 @@ void response_reset(slot *s);
 int head_set(slot *s, PyObject *status, PyObject *headers);
 
 /* ---- output.c ---- */
-/* Adds a piece of the body: keeps the bytes object or copies it; blocks (GIL released) where the client is too slow and the spool is full.
- * 0, or -1 with OSError where the client is gone, TypeError where it is no bytes. GIL: held. */
-int output_bytes(slot *s, PyObject *bytes, bool unbounded);
+/* Adds a piece of the body, the n bytes at p of a bytes object: keeps the object or copies it; blocks (GIL released) where the client is too
+ * slow and the spool is full. 0, or -1 with OSError where the client is gone. GIL: held. */
+int output_bytes(slot *s, PyObject *bytes, const char *p, Py_ssize_t n, bool unbounded);
 /* Adds size bytes of a file (fd is dup'ed). 0, or -1 with an exception. GIL: held. */
 int output_file(slot *s, int fd, int64_t offset, int64_t size);
 /* Sets flags and tells Go. GIL: either. */
@@ -118,10 +129,13 @@ void output_reset(slot *s);
 void dispatch_submit(slot *s);
 /* The life of Python thread number me; returns never. GIL: held at the call. */
 void dispatch_loop(int me);
+/* switch_interval: seconds. Once, before dispatch_loop and dispatch_submit. 0, or -1 where memory or threads are short. GIL: either. */
 int dispatch_init(int threads, double switch_interval, bool gil);
 
 /* ---- thread.c ---- */
 void thread_set_current(slot *s);
+/* The GIL's switch interval in seconds, as the app last set it. GIL: held. */
+double thread_switch_interval(void);
 
 /* ---- events.c ---- */
 /* Slots that Go was not told of yet. */

@@ -22,7 +22,7 @@ static PyObject *thread_main(PyObject *self, PyObject *number) {
 }
 static PyMethodDef thread_main_def = {"gowsgi_thread", (PyCFunction)thread_main, METH_O, NULL};
 
-static double switch_interval(void) {
+double thread_switch_interval(void) {
   PyObject *get = py.PySys_GetObject("getswitchinterval"); /* borrowed */
   PyObject *v = get ? py.PyObject_CallObject(get, NULL) : NULL;
   double d = v ? py.PyFloat_AsDouble(v) : -1;
@@ -43,7 +43,7 @@ static bool gil_enabled(void) {
 int ph_threads_start(int n) {
   PyObject *start = ph_helper("start_thread"), *target = NULL;
   if (!start) return -1;
-  if (dispatch_init(n, switch_interval(), gil_enabled()) < 0) {
+  if (dispatch_init(n, thread_switch_interval(), gil_enabled()) < 0) {
     py.PyErr_NoMemory();
     return -1;
   }
