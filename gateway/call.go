@@ -78,7 +78,7 @@ func (k *call) recycle() {
 		k.rec = nil
 	}
 	clear(k.out.Chunks[:cap(k.out.Chunks)])
-	if cap(k.out.Chunks) > 64 {
+	if cap(k.out.Chunks) > 256 {
 		k.out.Chunks = nil
 	}
 	rec, path, chunks, news := k.rec[:0], k.path[:0], k.out.Chunks[:0], k.news

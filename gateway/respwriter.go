@@ -21,7 +21,9 @@ type responseWriter struct {
 
 const (
 	coalesce  = 4 << 10   // bytes of the longest chunk that is copied to be written together with its neighbours
-	writeSize = 256 << 10 // bytes that are gathered for one write
+	copySize  = 64 << 10  // bytes of such chunks, with their framing, that are gathered for one write
+	writeSize = 256 << 10 // bytes of all chunks that are
+	frameSize = 20        // of a chunk: its size, two line ends, and the last chunk
 )
 
 func chunkSizeOf(ch *pyhost.Chunk) int64 {
@@ -125,6 +127,7 @@ func (k *call) endOfFailure() ending {
 func (k *call) writeChunks(c *conn) error {
 	w, o := &k.w, &k.out
 	defer k.giveBack()
+	w.reserve(o.Chunks)
 	for i := range o.Chunks {
 		ch := &o.Chunks[i]
 		size := chunkSizeOf(ch)
@@ -136,29 +139,54 @@ func (k *call) writeChunks(c *conn) error {
 			continue
 		}
 		w.left -= size
-		if err := k.writeChunk(c, ch, size); err != nil {
-			return err
-		}
-		if w.size+len(w.b)-w.from >= writeSize || len(w.pieces) >= maxPieces-2 {
+		if w.full() {
 			if err := k.flush(c); err != nil {
 				return err
 			}
-			k.giveBackTo(i + 1)
+			k.giveBackTo(i)
+		}
+		if err := k.writeChunk(c, ch, size); err != nil {
+			return err
 		}
 	}
 	if w.framing == byChunks && o.Complete {
 		w.b = append(w.b, "0\r\n\r\n"...)
 	}
-	return k.flush(c)
+	err := k.flush(c)
+	w.p.put() // a stream that waits for its app holds no buffer
+	w.p, w.b = nil, nil
+	return err
+}
+
+// reserve makes room in b for what is copied of the chunks before the next flush.
+func (w *responseWriter) reserve(chunks []pyhost.Chunk) {
+	n := len(w.b) + frameSize
+	for i := range chunks {
+		n += frameSize
+		if size := len(chunks[i].Data); size <= coalesce {
+			n += size
+		}
+		if n >= copySize {
+			n = copySize + coalesce
+			break
+		}
+	}
+	if n > cap(w.b) {
+		p := getBuffer(n)
+		w.b = append(p.b[:0], w.b...)
+		w.p.put()
+		w.p = p
+	}
+}
+
+// full says that another chunk may not fit in b, or that enough is gathered.
+func (w *responseWriter) full() bool {
+	return cap(w.b)-len(w.b) < coalesce+2*frameSize && len(w.b) >= copySize/2 || w.size+len(w.b)-w.from >= writeSize || len(w.pieces) >= maxPieces-3
 }
 
 // writeChunk gathers the first size bytes of a chunk, with its framing, or sends them where they are in a file.
 func (k *call) writeChunk(c *conn, ch *pyhost.Chunk, size int64) error {
 	w := &k.w
-	if w.p == nil {
-		w.p = getBuffer(2 * coalesce)
-		w.b = w.p.b[:0]
-	}
 	if w.framing == byChunks {
 		w.b = strconv.AppendInt(w.b, size, 16)
 		w.b = append(w.b, "\r\n"...)
@@ -187,7 +215,7 @@ func (k *call) writeChunk(c *conn, ch *pyhost.Chunk, size int64) error {
 	return nil
 }
 
-// cut makes what was added to b since the last cut a piece. Growing b later leaves the piece where it is.
+// cut makes what was added to b since the last cut a piece.
 func (w *responseWriter) cut() {
 	if p := w.b[w.from:]; len(p) > 0 {
 		w.pieces = append(w.pieces, p)
