@@ -12,7 +12,7 @@
  *   - There is no GIL: threads are let in while those that run leave cores free.
  *
  * Whether the GIL is the bottleneck only looking tells. CPU clocks can't: threads that compute without the GIL use much of it, and on a
- * machine that others use too the one thread that holds the GIL all the time uses little. Only more than one core's worth is a proof. Nor does
+ * machine that others use too the one thread that holds the GIL all the time uses little. Only well over one core's worth is a proof. Nor does
  * being handed the GIL tell: an app lets it go for microseconds many times in a request (stat(), a log line, a row of SQLite), and wants it
  * back. So a thread that was handed it gives it back and looks again, some times: only a GIL that is free each time was let go for longer. A
  * look that is forced (the holder was made to let go) costs the holder two thread switches, but starts no convoy, as long as the thread that
@@ -40,12 +40,16 @@ static const uint64_t OPEN = 50 * MS;
 static const uint64_t HOG = 5 * MS;
 /* An app that lets the GIL go for a third of the time, in holes, is taken for one that blocks once in a hundred looks. */
 static const int LOOKS = 4;
+/* Looks in vain in a row that end the time for which admission is open. Each takes the GIL from its holder in some hole, and an app with many
+ * holes (SQLite has one for each row) pays two thread switches for it. */
+static const int VAIN = 3;
 /* The distance of looks doubles from a tick up to here: ten forced switches per second cost less than 0.1 % of a core. */
 static const uint64_t LOOK_RARELY = 100 * MS;
 /* Of one core: the rest is what waking and the kernel's own work leave unused of a core that is used up. */
 static const double BUSY = 0.85;
-/* Of one core: more than the GIL can account for, so that threads compute without it. A bit over one for the clocks' grain. */
-static const double WITHOUT_GIL = 1.05;
+/* Of one core: more than the GIL can account for, so that threads compute without it. Threads that only fight for it use up to 1.25: the kernel's
+ * work for their switches is without it too. */
+static const double WITHOUT_GIL = 1.4;
 /* CPU clocks tell something after a few scheduler slices. */
 static const int MEASURE = 10; /* ticks */
 /* Of a measure's time: a thread that uses less is waiting for the most part. */
@@ -140,6 +144,7 @@ static adm_verdict in_vain(admission *a, adm_thread *t, uint64_t at) {
   if (!t->yielded) { /* else it asked so that another could have the GIL, not to see whether it is free */
     a->vain++;
     a->next_look = at + (a->vain < 7 ? ADM_TICK << a->vain : LOOK_RARELY);
+    if (a->vain >= VAIN) a->open_until = 0;
   }
   t->yielded = false;
   return open(a, at) ? ADM_ASK : ADM_REST;

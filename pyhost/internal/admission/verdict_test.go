@@ -87,6 +87,31 @@ func TestAGILThatIsTakenBackIsLeftToItsHolder(t *testing.T) {
 	}
 }
 
+func TestThreeLooksInVainEndTheTimeForWhichAdmissionIsOpen(t *testing.T) {
+	p, now := beside(t)
+	p.got(1, now+1*us) // found free: open for a while
+	p.took(1, now)
+	p.finished(1, now, 1)
+	for look := 1; look <= 3; look++ {
+		p.requestQueued(now)
+		p.ask(1, now, true)
+		first := p.got(1, now+1*ms)
+		now += 1 * ms
+		if first != pauseAsk {
+			t.Fatalf("look %d: told %d", look, first)
+		}
+		p.ask(1, now, false)
+		want := ask
+		if look == 3 {
+			want = rest
+		}
+		if v := p.got(1, now+1*ms); v != want {
+			t.Errorf("look %d in vain: told %d, want %d", look, v, want)
+		}
+		now += 1 * ms
+	}
+}
+
 func TestAfterLooksInVainAQueueThatStandsStillIsLookedAfterWithinFiveTicks(t *testing.T) {
 	p, now := beside(t)
 	for range 6 {
