@@ -1,5 +1,5 @@
 # What a target needs beyond Go, a C compiler and (for some) a Python is fetched by the target itself, into .cache/, build/ and Go's module
-# cache. Only bench-compare also wants wrk and libev's headers on the machine.
+# cache. Only bench also wants wrk, libev's headers and apache2-dev on the machine.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -17,7 +17,10 @@ TOOLS := $(CURDIR)/.cache/bin
 STATICCHECK := $(TOOLS)/staticcheck-$(STATICCHECK_VERSION)
 export STATICCHECK
 
-.PHONY: help build bundled run test race asan matrix hazards fuzz lint bench-compare clean
+BENCH_OPTIONS = $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(SERVERS),--servers $(SERVERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ALSO),--also $(ALSO))
+
+.PHONY: help build bundled run test race asan matrix hazards fuzz lint bench bench-short clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,8 +57,13 @@ lint: need-go need-cc $(STATICCHECK) ## Run gofmt, vet, staticcheck and the C wa
 hazards: build ## Try real packages and awkward behaviours on gowsgi and on gunicorn, and compare
 	@scripts/hazards/run.sh $(ROWS)
 
-bench-compare: build ## Measure hello, Flask and Django with wrk beside granian, gunicorn and bjoern
-	@scripts/bench/compare.sh
+# The options of make bench, each as NAME=value: WORKLOAD=a,b SERVERS=x,y ROUNDS=n SECONDS=n ALSO=name=path, and GOWSGI=path (the binary to
+# measure) and CPYTHON=path or version.
+bench: $(if $(GOWSGI),,build) ## Measure beside other servers, about an hour; WORKLOAD=a,b SERVERS=x,y for some of it
+	@GOWSGI=$(GOWSGI) CPYTHON=$(CPYTHON) scripts/bench/bench.sh $(BENCH_OPTIONS)
+
+bench-short: $(if $(GOWSGI),,build) ## Measure a few servers on a few workloads, about 5 minutes
+	@GOWSGI=$(GOWSGI) CPYTHON=$(CPYTHON) scripts/bench/bench.sh --short $(BENCH_OPTIONS)
 
 clean: ## Remove all that make made
 	rm -rf bin build .cache
