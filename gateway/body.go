@@ -134,7 +134,7 @@ func (c *conn) appWantsBody() {
 func (c *conn) readBodyInto(k *call, d *bodyDecoder) (body []byte, err error) {
 	size, here := int(d.left), c.in.b[c.r:c.w]
 	k.early = k.s.App.NewExchange()
-	if body, err = k.early.BodyRoom(min(size, max(bodyWindow, len(here)))); err != nil {
+	if body, err = c.bodyRoom(k, min(size, max(bodyWindow, len(here)))); err != nil {
 		return nil, err
 	}
 	got := copy(body, here)
@@ -142,7 +142,7 @@ func (c *conn) readBodyInto(k *call, d *bodyDecoder) (body []byte, err error) {
 	defer c.deadline.Store(0)
 	for got < size {
 		if got == len(body) {
-			if body, err = k.early.BodyRoom(size); err != nil {
+			if body, err = c.bodyRoom(k, size); err != nil {
 				return nil, err
 			}
 		}
@@ -158,6 +158,15 @@ func (c *conn) readBodyInto(k *call, d *bodyDecoder) (body []byte, err error) {
 	}
 	d.left, d.done = 0, true
 	return body, nil
+}
+
+func (c *conn) bodyRoom(k *call, n int) ([]byte, error) {
+	room, err := k.early.BodyRoom(n)
+	if err != nil {
+		c.s.log().Error("gateway: no memory for a request body", "request", k.name(), "bytes", n, "error", err)
+		return nil, errSpool
+	}
+	return room, nil
 }
 
 // collectBody reads the whole body into sp.

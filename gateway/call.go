@@ -41,7 +41,7 @@ type call struct {
 	gone         bool // the client left while it was writing
 	done         bool // the app has left the request
 	w            responseWriter
-	problem      string        // for the writer to log: a log that can't be written must not hold up the event goroutine
+	problem      string        // for the writer to log: a log that can't be written must not hold up who collects events
 	news         chan struct{} // ExchangeReady while writing; holds one
 }
 
@@ -114,7 +114,7 @@ func (k *call) submit() error {
 	return nil
 }
 
-// ExchangeReady implements [pyhost.Sink]. On the host's event goroutine; it never waits for a client.
+// ExchangeReady implements [pyhost.Sink]. On the poller's loop, on a goroutine of the host's or on a Python thread; it never waits for a client.
 func (k *call) ExchangeReady(x pyhost.Exchange) {
 	k.mu.Lock()
 	if k.x != x { // late, for an earlier use
@@ -348,7 +348,7 @@ func (k *call) respond() {
 	k.writeWhole(p, b, keep)
 }
 
-// maxSmall is the longest body in bytes that is copied behind its head and written at once, on the event goroutine.
+// maxSmall is the longest body in bytes that is copied behind its head and written at once, by who collects events.
 const maxSmall = 64 << 10
 
 // writeWhole writes a whole response and ends it, by the writer where the client does not take it at once. p is the memory of b.

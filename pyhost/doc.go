@@ -10,11 +10,14 @@
 //     handlers, to drop references of replies that were sent, and for the calls of [Host] (Load, Start, Info, HandleSignal, Shutdown).
 //   - Python threads are threading.Thread objects named gowsgi-1 ... gowsgi-N whose target is a C loop (thread.c, dispatch.c). They run the
 //     apps, and no other thread does. They live as long as the process: threading.local and database connections keep.
-//   - A ticker thread measures the CPU that the Python threads use, wakes another of them where the queue stands still, and tells Go of chunks
+//   - Which of them takes a request, and when another is let in, is the admission policy's to say (internal/admission).
+//   - A ticker thread reads the CPU clocks of the Python threads, wakes another of them where the queue stands still, and tells Go of chunks
 //     that wait. It never takes the GIL.
-//   - The event goroutine hears of news through an eventfd and calls the [Sink] of each exchange that has some. The log goroutine writes the
-//     lines that C collected, so that a log which can't be written holds up no response. A third waits for exit codes ([Host.ExitRequested]).
-//     No goroutine ever takes the GIL, and C never calls Go.
+//   - A goroutine hears of news through an eventfd and calls the [Sink] of each exchange that has some, unless the caller's own poll loop
+//     borrowed that ([Host.LendEvents]). The log goroutine writes the lines that C collected, so that a log which can't be written holds up no
+//     response. A third waits for exit codes ([Host.ExitRequested]). No goroutine ever takes the GIL.
+//   - C calls Go in one place: a Python thread that has nothing else to do, and has let the GIL go, calls the sinks itself while the borrower's
+//     loop sleeps (gowsgi_deliver). That saves a thread's wake-up, which is most of what a lone small request costs.
 //
 // # One request, the two sides of the boundary
 //
@@ -24,7 +27,7 @@
 //	                                                 request_run (GIL): environ dict, app called
 //	                                                 start_response: head checked and stored (head.c)
 //	                                                 first chunk: PH_COMMITTED; output_bytes queues it (output.c)
-//	ExchangeReady, Take, write, Sent            <-   event list + eventfd, in groups
+//	ExchangeReady, Take, write, Sent            <-   event list; eventfd in groups, or gowsgi_deliver
 //	                                                 iteration ends: PH_COMPLETE; close() runs
 //	                                                 generation + 1: what the app kept is stale; PH_DONE
 //	ExchangeReady, Take: Done; Release          <-
@@ -34,11 +37,13 @@
 //	what                           made by                freed by
 //	slot (ph_slot)                 NewExchange            never; used again after Release
 //	body                           Submit (copied)        Release
+//	body in BodyRoom               BodyRoom               Release; rooms of 1 MiB are kept for the next ones while there is work
+//	environs that are copied       each Python thread     never; 16 kinds of requests for a thread
 //	environ record                 Submit (copied)        overwritten by the slot's next request; over 64 KiB by Release
 //	piece of a streamed body       PushBody (copied)      the first read after it was used up, or Release
 //	spooled body (BodyFile)        the caller             the caller, after Release
 //	status and headers             start_response         as the environ record; lent until Release
-//	chunk < 16 KiB                 copied                 Sent
+//	chunk < 16 KiB                 copied                 Sent or Release; the first one's memory is the slot's
 //	chunk >= 16 KiB                a reference            Sent; dropped by the next request, from 1 MiB on by Python's main thread
 //	chunk that is spooled          written to a file      Sent closes its dup of the descriptor
 //	spool file, about 4 MiB        the first such chunk   its last chunk's Sent, once the next file was begun or the slot released

@@ -44,7 +44,7 @@ type exchange struct {
 	table       *exchangeTable
 	first, last *C.ph_chunk // taken and not given back by Sent
 	room        []byte      // of BodyRoom: C's memory
-	mu          sync.Mutex  // guards sink, which the event goroutine reads
+	mu          sync.Mutex  // guards sink, which who collects events reads
 	sink        Sink
 }
 

@@ -119,7 +119,7 @@ static ph_chunk *spool_reserve(slot *s, int64_t n) {
     s->spool_fd = -1;
   }
   if (s->spool_fd < 0) {
-    pthread_mutex_unlock(&s->mu); /* a slow disk must not hold the event goroutine, which takes mu */
+    pthread_mutex_unlock(&s->mu); /* a slow disk must not hold up who collects events, and takes mu */
     int fd = spool_open(), err = errno;
     pthread_mutex_lock(&s->mu);
     if (s->spool_fd >= 0) { /* write() on another thread was faster */
