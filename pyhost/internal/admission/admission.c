@@ -115,13 +115,13 @@ void adm_ask(admission *a, int me, uint64_t at, bool first) {
   set_state(a, t, ADM_ASKING);
 }
 
-/* Threads that compute for long in one request. */
-static int hogs(const admission *a, uint64_t at) {
+/* Threads that compute for long in one request: long by their clocks, since every request takes long where many threads share the GIL, or
+ * where the machine has other work. */
+static bool is_hog(const adm_thread *t) { return t->in_app && t->spent > HOG / 2; }
+
+static int hogs(const admission *a) {
   int n = 0;
-  for (int i = 0; i < a->n; i++) {
-    const adm_thread *t = &a->threads[i];
-    n += t->in_app && (t->computes || t->computed) && at - t->since > HOG;
-  }
+  for (int i = 0; i < a->n; i++) n += is_hog(&a->threads[i]);
   return n;
 }
 
@@ -153,12 +153,12 @@ static adm_verdict in_vain(admission *a, adm_thread *t, uint64_t at) {
 /* Whether short requests wait beside long ones. A holder that was made to let go, and took no request meanwhile, is taken for a long one
  * before its clock shows it. Where all requests are long, company for one is enough: more would only share the GIL among more. */
 static bool needs_company(const admission *a, const adm_thread *t, uint64_t at, bool forced) {
-  if (!hogs(a, at) && !(forced && a->taken == t->taken_before)) return false;
+  if (!hogs(a) && !(forced && a->taken == t->taken_before)) return false;
   if (short_lately(a, at)) return true;
   int compute = 0;
   for (int i = 0; i < a->n; i++) {
     const adm_thread *o = &a->threads[i];
-    compute += o->in_app && (o->computes || o->computed || at - o->since < HOG);
+    compute += o->in_app && (o->computes || is_hog(o) || at - o->since < HOG);
   }
   return compute < 2;
 }
@@ -188,7 +188,7 @@ bool adm_took(admission *a, int me, uint64_t at) {
   a->in_app++;
   a->last = me;
   t->in_app = true;
-  t->computed = false;
+  t->spent = 0;
   t->since = at;
   return a->queued && admit(a, at);
 }
@@ -227,12 +227,15 @@ static void measure(admission *a, uint64_t at) {
     double used = (double)(t->cpu - t->cpu_measured);
     t->cpu_measured = t->cpu;
     t->computes = used > COMPUTES * elapsed;
-    if (t->computes && t->since < a->measured) t->computed = true;
+    if (t->in_app) {
+      uint64_t in_request = at - t->since; /* more it can't have used */
+      t->spent += (uint64_t)used < in_request ? (uint64_t)used : in_request;
+    }
     total += used;
     computing += t->computes;
   }
   a->measured = at;
-  int company = hogs(a, at);
+  int company = hogs(a);
   if (company > 1 && !short_lately(a, at)) company = 1;
   int wanted = a->gil ? 1 + company : a->cores;
   a->busy = total > BUSY * elapsed * (a->gil ? 1 : a->cores);

@@ -20,7 +20,7 @@ typedef struct adm_thread {
   adm_state state;
   bool in_app;    /* a request of its is in the app */
   bool computes;  /* used much CPU in the last measure */
-  bool computed;  /* the same in a measure that lay in its request */
+  uint64_t spent; /* CPU that its request used, by the measures so far */
   bool counted;   /* DELIVERING, and expected back at once */
   int free_looks; /* ASKING: times in a row that the GIL was found free */
   bool yielded;   /* ASKING: after ADM_YIELD */

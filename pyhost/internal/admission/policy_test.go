@@ -316,3 +316,22 @@ func TestNoRequestWaitsForEverWhileAThreadIsIdle(t *testing.T) {
 		s.close()
 	}
 }
+
+// A page takes long for everybody while many threads share the GIL; that makes none of them one that computes for long.
+func TestShortRequestsGoBackToOneThreadWhenTheWaitsBesideThemEnd(t *testing.T) {
+	page := step{withGIL, 500 * us}
+	s := newServer(eightCores)
+	defer s.close()
+	s.clients(32, page)
+	for i := range 120 {
+		s.after(time.Duration(i)*2500*us, func() { s.submit(&request{steps: sleep, done: func() {}}) })
+	}
+	s.run(300 * ms)
+	atLeast(t, "requests in the app at once", float64(s.mostInApp), 4)
+	s.run(400 * ms)
+	s.mostInApp = s.inApp
+	forced := s.gil.forced
+	s.run(900 * ms)
+	atMost(t, "requests in the app at once", float64(s.mostInApp), 2)
+	atMost(t, "forced switches", float64(s.gil.forced-forced), 20)
+}

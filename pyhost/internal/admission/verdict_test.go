@@ -171,3 +171,30 @@ func TestRepliesAreToldOfInGroupsThatFollowTheQueue(t *testing.T) {
 		p.free()
 	}
 }
+
+func TestThreadsThatTakeLongBecauseTheyShareTheGILStopAfterTheirRequest(t *testing.T) {
+	p := newPolicy(4, 5*ms, true, 8)
+	t.Cleanup(p.free)
+	for range 6 {
+		p.requestQueued(0)
+	}
+	p.took(0, 0)
+	p.finished(0, 100*us, 1) // there are short requests
+	for me := range 4 {
+		p.took(me, 1*ms)
+	}
+	for tick := range 10 {
+		for me := range 4 {
+			p.setClock(me, time.Duration(tick+1)*240*us) // a core's worth together
+		}
+		p.tick(time.Duration(tick+1) * ms)
+	}
+	for me := range 3 {
+		if p.finished(me, 11*ms, 1)&stop == 0 {
+			t.Errorf("thread %d goes on", me)
+		}
+	}
+	if p.finished(3, 11*ms, 1)&stop != 0 {
+		t.Error("the last one stops too")
+	}
+}
