@@ -132,12 +132,7 @@ func (k *call) ExchangeReady(x pyhost.Exchange) {
 }
 
 // signal tells the writer that there is news.
-func (k *call) signal() {
-	select {
-	case k.news <- struct{}{}:
-	default:
-	}
-}
+func (k *call) signal() { signal(k.news) }
 
 // released takes the exchange out of the call where it is finished, so that exactly one goroutine releases it. k.mu is held.
 func (k *call) released(finished bool) (x pyhost.Exchange) {

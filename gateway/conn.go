@@ -91,17 +91,22 @@ func (c *conn) rest() bool {
 
 // finish ends the connection for good. It waits for a response that is owed, having told the app that the client is gone.
 func (c *conn) finish() {
-	if c.isBusy() {
-		c.k.clientGone(c)
-		c.mu.Lock()
-		for c.busy {
-			c.cond.Wait()
-		}
-		c.mu.Unlock()
+	if !c.isOver() {
+		c.abandon(c.k)
 	}
 	c.in.put()
 	c.in, c.r, c.w = nil, 0, 0
 	c.s.forget(c)
+}
+
+// abandon tells the app that the client is gone, and waits until no response is owed.
+func (c *conn) abandon(k *call) {
+	k.clientGone(c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.busy {
+		c.cond.Wait()
+	}
 }
 
 // panicked answers 500 where no response has begun.
@@ -227,9 +232,7 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 		k.req.ContentLength = d.left
 		body, err := c.readBodyInto(k, d)
 		if err != nil {
-			k.recycle()
-			status := statusOf(err)
-			return false, status != 0 && c.refuse(status, q)
+			return false, c.refuseBody(k, q, err)
 		}
 		k.req.Body = body
 	default:
@@ -241,9 +244,7 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 			if sp.err != nil {
 				s.log().Error(sp.err.Error(), "request", k.name())
 			}
-			k.recycle()
-			status := statusOf(err)
-			return false, status != 0 && c.refuse(status, q)
+			return false, c.refuseBody(k, q, err)
 		}
 		k.req.ContentLength, k.req.Body = sp.size, sp.body()
 		if sp.file != nil {
@@ -263,6 +264,13 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 		return false, c.refuse(503, q)
 	}
 	return streaming, true
+}
+
+// refuseBody ends a request whose body could not be read before it was submitted. It returns false.
+func (c *conn) refuseBody(k *call, q *request, err error) bool {
+	k.recycle()
+	status := statusOf(err)
+	return status != 0 && c.refuse(status, q)
 }
 
 // give submits the call, whose body is set. Once it did, the call may end at any time, and be used for another request; all that it needs of
@@ -305,12 +313,7 @@ func (c *conn) await(k *call) bool {
 				continue
 			}
 		}
-		k.clientGone(c)
-		c.mu.Lock()
-		for c.busy {
-			c.cond.Wait()
-		}
-		c.mu.Unlock()
+		c.abandon(k)
 		return c.afterResponse()
 	}
 }

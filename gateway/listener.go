@@ -72,23 +72,19 @@ func (l *listener) accept() (fd int, remote net.Addr, err error) {
 			switch err {
 			case syscall.EINTR, syscall.ECONNABORTED:
 				continue
+			case syscall.EAGAIN:
+				return false
 			case nil:
 				remote = addrOf(sa)
-			default:
-				err = os.NewSyscallError("accept4", err)
 			}
-			return !isAgain(err)
+			err = os.NewSyscallError("accept4", err)
+			return true
 		}
 	})
 	if waited != nil {
 		return -1, nil, waited
 	}
 	return fd, remote, err
-}
-
-func isAgain(err error) bool {
-	e, ok := err.(*os.SyscallError)
-	return ok && e.Err == syscall.EAGAIN
 }
 
 // localAddr is the address that a connection was made to.

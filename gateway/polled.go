@@ -106,7 +106,7 @@ func (c *conn) loop(p *poller) loopResult {
 	case err == syscall.EAGAIN:
 		r = loopDone
 	case err != nil:
-		if !c.isBusy() {
+		if c.isOver() {
 			r = loopEnd
 		}
 	case c.loopMayParse():
@@ -122,12 +122,6 @@ func (c *conn) loop(p *poller) loopResult {
 		p.in = getBuffer(loopBuffer)
 	}
 	return r
-}
-
-func (c *conn) isBusy() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.busy
 }
 
 // loopMayParse says whether what was read is a new request, and asks to be woken for it where a response is still owed.

@@ -20,8 +20,8 @@ type Request struct {
 }
 
 // Sink learns that an exchange has news. The call comes from who collects the host's events (a goroutine of the host's, the loop that borrowed
-// them, a Python thread): it must not block, and should call [Exchange.Take] from there or hand over to a goroutine that does. Calls for one exchange never overlap. One may come late, with nothing
-// new to take.
+// them, a Python thread): it must not block, and should call [Exchange.Take] from there or hand over to a goroutine that does. Calls for one
+// exchange never overlap. One may come late, with nothing new to take.
 type Sink interface {
 	ExchangeReady(x Exchange)
 }

@@ -1,4 +1,4 @@
-/* The C surface to Go for CPython's life: loading, starting, importing apps, signals, the end. C never calls Go.
+/* The C surface to Go for CPython's life: loading, starting, importing apps, signals, the end.
  *
  * Texts that come back are malloc'ed: the caller frees them. No function here may be called by a thread that holds the GIL. */
 #ifndef PYHOST_LIFECYCLE_H

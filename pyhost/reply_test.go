@@ -36,16 +36,24 @@ func begin(h *Host, path string, r Request, chunk func(c Chunk) error) (*talk, e
 	}))
 }
 
+// take waits for news and takes them.
+func (t *talk) take() error {
+	select {
+	case <-t.news:
+	case <-time.After(10 * time.Second):
+		return fmt.Errorf("no news for 10 s; the last: %+v", t.out)
+	}
+	t.out.Chunks = t.out.Chunks[:0]
+	t.x.Take(&t.out)
+	return nil
+}
+
 // until takes what comes until it is enough.
 func (t *talk) until(enough func() bool) error {
 	for !enough() {
-		select {
-		case <-t.news:
-		case <-time.After(10 * time.Second):
-			return fmt.Errorf("no news for 10 s; the last: %+v", t.out)
+		if err := t.take(); err != nil {
+			return err
 		}
-		t.out.Chunks = t.out.Chunks[:0]
-		t.x.Take(&t.out)
 		for _, c := range t.out.Chunks {
 			if err := t.chunk(c); err != nil {
 				return err
@@ -59,13 +67,9 @@ func (t *talk) until(enough func() bool) error {
 // untilTaken takes all chunks and gives none back.
 func (t *talk) untilTaken(taken *[]Chunk) error {
 	for !t.out.Done {
-		select {
-		case <-t.news:
-		case <-time.After(10 * time.Second):
-			return fmt.Errorf("no news for 10 s; the last: %+v", t.out)
+		if err := t.take(); err != nil {
+			return err
 		}
-		t.out.Chunks = t.out.Chunks[:0]
-		t.x.Take(&t.out)
 		*taken = append(*taken, t.out.Chunks...)
 	}
 	return nil
