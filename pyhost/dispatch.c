@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 enum {
-  TICKS_ALIVE = 200 /* ticks without work after which the ticker sleeps: starting it again costs a thread's wake-up */
+  CALM_TICKS = 10 /* after which the ticker slows down: to have it tick again costs a thread's wake-up */
 };
+static const uint64_t ASLEEP_AFTER = 200000000ull;   /* without any request */
 static const uint64_t INTERVAL_READ = 1000000000ull; /* the app may change the switch interval; reading it is a call into Python */
 
 typedef struct thread {
@@ -24,11 +25,13 @@ typedef struct thread {
 } thread;
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards all of this; held for short, never while waiting for the GIL */
-static pthread_cond_t tick_wanted = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t ticker_woken;                    /* by CLOCK_MONOTONIC */
 static admission policy;
 static thread *threads, *idle_top;
 static slot *queue_first, *queue_last;
-static bool ticking;
+static enum { TICKING, CALM, ASLEEP } pace; /* the ticker's: each ADM_TICK, each ADM_CALM_TICK, not at all */
+static int calm_ticks;                      /* in a row that were not needed, since the pace changed */
+static _Atomic bool calm;                   /* pace is not TICKING, for who does not have mu */
 
 static uint64_t now(void) {
   struct timespec t;
@@ -47,6 +50,20 @@ static void wake_one(void) {
   pthread_cond_signal(&t->woken);
 }
 
+/* mu held. */
+static void set_pace(int to) {
+  pace = to;
+  calm_ticks = 0;
+  atomic_store(&calm, to != TICKING);
+}
+
+/* Wakes the ticker, to tick or only to note that there is work. mu held. */
+static void tick_on(bool tick) {
+  if (pace == TICKING) return;
+  set_pace(tick ? TICKING : CALM);
+  pthread_cond_signal(&ticker_woken);
+}
+
 void dispatch_submit(slot *s) {
   s->queue_next = NULL;
   pthread_mutex_lock(&mu);
@@ -56,7 +73,15 @@ void dispatch_submit(slot *s) {
     queue_first = s;
   queue_last = s;
   if (adm_queued(&policy, now())) wake_one();
-  if (!ticking) pthread_cond_signal(&tick_wanted);
+  bool tick = adm_needs_ticks(&policy);
+  if (tick || pace == ASLEEP) tick_on(tick);
+  pthread_mutex_unlock(&mu);
+}
+
+void dispatch_tell_soon(void) {
+  if (!atomic_load(&calm)) return;
+  pthread_mutex_lock(&mu);
+  tick_on(true);
   pthread_mutex_unlock(&mu);
 }
 
@@ -120,6 +145,8 @@ static void serve(int me, PyThreadState *ts) {
       pthread_mutex_unlock(&mu);
       ph_event_notify();
       pthread_mutex_lock(&mu);
+    } else if (queue_first) {
+      tick_on(true);
     }
     if (todo & ADM_STOP) break;
     if (todo & ADM_YIELD) {
@@ -154,9 +181,9 @@ void dispatch_loop(int me) {
 }
 
 /* mu held. */
-static void read_clocks(void) {
+static void read_clocks(uint64_t at) {
   bool all;
-  if (!adm_wants_clocks(&policy, &all)) return;
+  if (!adm_wants_clocks(&policy, at, &all)) return;
   for (int i = 0; i < policy.n; i++) {
     struct timespec c;
     adm_thread *t = &policy.threads[i];
@@ -165,28 +192,52 @@ static void read_clocks(void) {
   }
 }
 
-/* Ticks while there is work, and for TICKS_ALIVE after. Never takes the GIL. */
+/* Waits for ADM_CALM_TICK, or until somebody calls tick_on. mu held. */
+static void rest_calm(void) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += (long)ADM_CALM_TICK;
+  if (until.tv_nsec >= 1000000000l) until.tv_sec++, until.tv_nsec -= 1000000000l;
+  while (pace == CALM && !pthread_cond_timedwait(&ticker_woken, &mu, &until)) continue;
+}
+
+/* Waits until somebody calls tick_on, and meanwhile holds no memory that nobody needs. mu held. */
+static void fall_asleep(void) {
+  set_pace(ASLEEP);
+  pthread_mutex_unlock(&mu);
+  body_trim();
+  pthread_mutex_lock(&mu);
+  while (pace == ASLEEP) pthread_cond_wait(&ticker_woken, &mu);
+}
+
+/* Never takes the GIL. */
 static void *ticker(void *arg) {
   (void)arg;
-  unsigned quiet = 0;
+  uint64_t worked = now(), taken = 0;
   pthread_mutex_lock(&mu);
   for (;;) {
-    quiet = policy.queued || policy.in_app ? 0 : quiet + 1;
-    if (quiet > TICKS_ALIVE) {
-      ticking = false;
+    if (calm_ticks > CALM_TICKS) set_pace(CALM);
+    if (pace == CALM) rest_calm();
+    if (pace == TICKING) {
       pthread_mutex_unlock(&mu);
-      body_trim();
+      nanosleep(&(struct timespec){0, (long)ADM_TICK}, NULL);
       pthread_mutex_lock(&mu);
-      while (!policy.queued && !policy.in_app) pthread_cond_wait(&tick_wanted, &mu);
-      quiet = 0;
     }
-    ticking = true;
-    pthread_mutex_unlock(&mu);
-    nanosleep(&(struct timespec){0, (long)ADM_TICK}, NULL);
-    if (events_pending()) ph_event_notify(); /* a chunk of a stream, a reply that waits for its group */
-    pthread_mutex_lock(&mu);
-    read_clocks();
-    if (adm_tick(&policy, now())) wake_one();
+    if (events_pending()) { /* a chunk of a stream, a reply that waits for its group */
+      pthread_mutex_unlock(&mu);
+      ph_event_notify();
+      pthread_mutex_lock(&mu);
+    }
+    uint64_t at = now();
+    read_clocks(at);
+    if (adm_tick(&policy, at)) wake_one();
+    calm_ticks = adm_needs_ticks(&policy) ? 0 : calm_ticks + 1;
+    if (policy.queued || policy.in_app || policy.taken != taken) worked = at;
+    taken = policy.taken;
+    if (at - worked > ASLEEP_AFTER) {
+      fall_asleep();
+      worked = now();
+    }
   }
   return NULL;
 }
@@ -202,6 +253,11 @@ int dispatch_init(int n, double interval, bool gil) {
   adm_thread *state = calloc((size_t)n, sizeof *state);
   if (!state || !(threads = calloc((size_t)n, sizeof *threads))) return -1;
   for (int i = 0; i < n; i++) pthread_cond_init(&threads[i].woken, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&ticker_woken, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   adm_init(&policy, state, n, nanoseconds(interval), gil, cores());
   pthread_t t;
   sigset_t all, old; /* no signal is handled here: the app's threads and Go's are there for that */

@@ -234,10 +234,10 @@ static ph_chunk *chunk_of_bytes(slot *s, PyObject *bytes, const char *p, size_t 
   return c;
 }
 
-int output_bytes(slot *s, PyObject *bytes, const char *p, Py_ssize_t n, bool unbounded) {
+int output_bytes(slot *s, PyObject *bytes, const char *p, Py_ssize_t n, body_part part) {
   if (!n) return 0;
   if (atomic_load(&s->cancelled)) return client_gone();
-  int64_t unsent = unbounded ? 0 : atomic_load(&s->unsent);
+  int64_t unsent = part == BODY_WHOLE ? 0 : atomic_load(&s->unsent);
   if (unsent && unsent + n > MEMORY_LIMIT) return output_spooled(s, p, n);
 
   ph_chunk *c = chunk_of_bytes(s, bytes, p, (size_t)n);
@@ -250,8 +250,10 @@ int output_bytes(slot *s, PyObject *bytes, const char *p, Py_ssize_t n, bool unb
   pthread_mutex_lock(&s->mu);
   enqueue(s, c);
   pthread_mutex_unlock(&s->mu);
-  if (!unbounded) /* else the dispatcher's ticker tells Go within a millisecond, and many chunks at once */
-    ph_event_push(&s->pub, unsent >= MEMORY_LIMIT / 4);
+  if (part == BODY_WHOLE) return 0;
+  bool now = unsent >= MEMORY_LIMIT / 4;
+  ph_event_push(&s->pub, now);
+  if (!now && part == BODY_MORE) dispatch_tell_soon(); /* of many chunks at once */
   return 0;
 }
 

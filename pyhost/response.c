@@ -41,7 +41,7 @@ static PyObject *do_write(PyObject *input, PyObject *data) {
     py.PyErr_Format(ph_exc_TypeError, "write() takes bytes, not %R", py_type_borrowed(data));
     return NULL;
   }
-  if (commit(h->s) < 0 || output_bytes(h->s, data, p, n, false) < 0) return NULL;
+  if (commit(h->s) < 0 || output_bytes(h->s, data, p, n, BODY_MORE) < 0) return NULL;
   py.Py_IncRef(ph_none);
   return ph_none;
 }
@@ -112,12 +112,12 @@ static int bad_item(PyObject *item) {
   return -1;
 }
 
-static int add_item(slot *s, PyObject *item, bool unbounded) {
+static int add_item(slot *s, PyObject *item, body_part part) {
   char *p;
   Py_ssize_t n;
   if (py.PyBytes_AsStringAndSize(item, &p, &n) < 0) return bad_item(item);
   if (!n) return 0;
-  return commit(s) < 0 ? -1 : output_bytes(s, item, p, n, unbounded);
+  return commit(s) < 0 ? -1 : output_bytes(s, item, p, n, part);
 }
 
 /* All items exist already, and there is no close(). */
@@ -148,7 +148,7 @@ static int send_list(slot *s, PyObject *result, bool list) {
   }
   for (Py_ssize_t i = 0; i < n && r == 0; i++) {
     if (!(item = item_at(result, list, i))) return -1;
-    r = add_item(s, item, true);
+    r = add_item(s, item, BODY_WHOLE);
     py.Py_DecRef(item);
   }
   return r;
@@ -193,14 +193,14 @@ static int send_iterable(slot *s, PyObject *result) {
     return -1;
   }
   int r = 0;
-  bool only = len == 1; /* the whole body, in one piece with the headers */
+  body_part part = len == 1 ? BODY_WHOLE : BODY_FIRST;
   while (r == 0 && (item = py.PyIter_Next(it))) {
     if (ph_forked) ph_forked_exit();
     if (atomic_load(&s->cancelled))
       r = 1;
     else
-      r = add_item(s, item, only);
-    only = false; /* __len__ may not tell the truth */
+      r = add_item(s, item, part);
+    part = BODY_MORE; /* __len__ may not tell the truth */
     py.Py_DecRef(item);
   }
   if (ph_forked) ph_forked_exit();

@@ -116,9 +116,14 @@ void response_reset(slot *s);
 int head_set(slot *s, PyObject *status, PyObject *headers);
 
 /* ---- output.c ---- */
+typedef enum {
+  BODY_WHOLE, /* all of it, or a part of what exists already: goes with the headers, however long */
+  BODY_FIRST, /* the end most often follows at once */
+  BODY_MORE
+} body_part;
 /* Adds a piece of the body, the n bytes at p of a bytes object: keeps the object or copies it; blocks (GIL released) where the client is too
  * slow and the spool is full. 0, or -1 with OSError where the client is gone. GIL: held. */
-int output_bytes(slot *s, PyObject *bytes, const char *p, Py_ssize_t n, bool unbounded);
+int output_bytes(slot *s, PyObject *bytes, const char *p, Py_ssize_t n, body_part part);
 /* Adds size bytes of a file (fd is dup'ed). 0, or -1 with an exception. GIL: held. */
 int output_file(slot *s, int fd, int64_t offset, int64_t size);
 /* Sets flags and tells Go. GIL: either. */
@@ -127,6 +132,8 @@ void output_reset(slot *s);
 
 /* ---- dispatch.c ---- */
 void dispatch_submit(slot *s);
+/* Go is to be told within a tick of the events that were pushed. Any thread. */
+void dispatch_tell_soon(void);
 /* The life of Python thread number me; returns never. GIL: held at the call. */
 void dispatch_loop(int me);
 /* switch_interval: seconds. Once, before dispatch_loop and dispatch_submit. 0, or -1 where memory or threads are short. GIL: either. */

@@ -27,6 +27,8 @@
 
 /* Short against any wait worth a second thread, long against a sleeping core's wake-up; reading a thread's clock costs 0.05 % of it. */
 const uint64_t ADM_TICK = MS;
+/* One connection that asks for page after page needs no ticks, and each costs its thread a place in the caches or on its core. */
+const uint64_t ADM_CALM_TICK = 5 * MS;
 /* Four looks with these gaps span 50 us: longer than a hole in which an app lets the GIL go for a system call. */
 const uint64_t ADM_GAP = 16 * US;
 /* What waking two threads one after the other takes: one that waits for the GIL has it by then, even if it is not the first in line. */
@@ -51,7 +53,7 @@ static const double BUSY = 0.85;
  * work for their switches is without it too. */
 static const double WITHOUT_GIL = 1.4;
 /* CPU clocks tell something after a few scheduler slices. */
-static const int MEASURE = 10; /* ticks */
+static const uint64_t MEASURE = 10 * MS;
 /* Of a measure's time: a thread that uses less is waiting for the most part. */
 static const double COMPUTES = 0.05;
 /* Replies that Go is told of together, at most: from there on the wake-up is cheap against the replies themselves. */
@@ -67,6 +69,7 @@ static void set_state(admission *a, adm_thread *t, adm_state to) {
   a->idle += (to == ADM_IDLE) - (t->state == ADM_IDLE);
   bool was = t->state == ADM_COMING || t->state == ADM_ASKING || (t->state == ADM_DELIVERING && t->counted);
   a->coming += (to == ADM_COMING || to == ADM_ASKING || to == ADM_DELIVERING) - was;
+  a->delivering += (to == ADM_DELIVERING) - t->counted;
   t->counted = to == ADM_DELIVERING;
   t->state = to;
 }
@@ -262,8 +265,12 @@ static void watch(admission *a) {
 /* Only where requests wait, and others are not done, is there a reason to see which are waiting. */
 static bool watches(const admission *a) { return a->queued && a->in_app > 1 && (a->gil || a->busy); }
 
-bool adm_wants_clocks(const admission *a, bool *all) {
-  *all = a->ticks + 1 >= MEASURE;
+bool adm_needs_ticks(const admission *a) { return a->queued && (a->in_app || a->queued > a->coming - a->delivering); }
+
+static bool measures(const admission *a, uint64_t at) { return at - a->measured >= MEASURE; }
+
+bool adm_wants_clocks(const admission *a, uint64_t at, bool *all) {
+  *all = measures(a, at);
   return *all || watches(a);
 }
 
@@ -280,6 +287,7 @@ bool adm_tick(admission *a, uint64_t at) {
     if (t->state == ADM_DELIVERING && t->counted && at - t->since > ADM_TICK) {
       t->counted = false;
       a->coming--;
+      a->delivering--;
     }
   }
   a->still = a->queued && a->taken == a->taken_at_tick ? a->still + 1 : 0;
@@ -287,10 +295,7 @@ bool adm_tick(admission *a, uint64_t at) {
   bool standing = !a->emptied; /* the queue, all through the tick */
   a->emptied = a->queued == 0;
   a->ticked = at;
-  if (++a->ticks >= MEASURE) {
-    a->ticks = 0;
-    measure(a, at);
-  }
+  if (measures(a, at)) measure(a, at);
   if (!a->queued || !a->idle) return false;
   if (!a->gil) return admit(a, at);
   if (a->coming > 0) return false;

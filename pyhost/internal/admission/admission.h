@@ -38,6 +38,7 @@ typedef struct admission {
   bool gil;
   uint64_t interval;                /* of the GIL's forced switch */
   int idle, coming, in_app, queued; /* coming: COMING, ASKING, and DELIVERING for less than a tick */
+  int delivering;                   /* of coming */
   uint64_t taken;
   uint64_t open_until, next_look, short_seen;
   int vain;      /* looks in a row that found the GIL in use */
@@ -50,7 +51,7 @@ typedef struct admission {
   int last;      /* the thread that took a request last */
   uint64_t ticked, measured, taken_at_tick;
   bool emptied; /* the queue was empty once since the last tick */
-  int ticks, still;
+  int still;
 } admission;
 
 typedef enum {
@@ -64,8 +65,8 @@ enum { ADM_TELL = 1, ADM_STOP = 2, ADM_YIELD = 4 }; /* what adm_finished answers
 
 /* How long a thread stays off the GIL for ADM_PAUSE_ASK, and for ADM_YIELD. */
 extern const uint64_t ADM_GAP, ADM_YIELD_TIME;
-/* How often adm_tick is to be called while requests are queued or in the app. */
-extern const uint64_t ADM_TICK;
+/* How often adm_tick is to be called while adm_needs_ticks, and else while requests are in the app. */
+extern const uint64_t ADM_TICK, ADM_CALM_TICK;
 
 /* threads: n of them, zeroed, the caller's. interval: the GIL's. cores: CPUs that the process may use. All threads are OFF until their first
  * adm_rest. */
@@ -89,8 +90,10 @@ bool adm_took(admission *a, int me, uint64_t at);
 int adm_finished(admission *a, int me, uint64_t at, int untold);
 /* The queue is empty: the thread goes off to deliver the replies. After that call adm_rest. */
 void adm_deliver(admission *a, int me, uint64_t at);
+/* Whether a request waits for which a tick may have a thread woken. */
+bool adm_needs_ticks(const admission *a);
 /* Whether adm_tick wants threads[].cpu set to their CPU clocks, in nanoseconds: of all, else of those in the app. */
-bool adm_wants_clocks(const admission *a, bool *all);
+bool adm_wants_clocks(const admission *a, uint64_t at, bool *all);
 /* Whether to wake an idle thread. */
 bool adm_tick(admission *a, uint64_t at);
 

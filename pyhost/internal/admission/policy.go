@@ -68,9 +68,11 @@ func (p *policy) finished(me int, t time.Duration, untold int) int {
 	return int(C.adm_finished(p.c, C.int(me), at(t), C.int(untold)))
 }
 
-func (p *policy) wantsClocks() bool {
+func (p *policy) needsTicks() bool { return bool(C.adm_needs_ticks(p.c)) }
+
+func (p *policy) wantsClocks(t time.Duration) bool {
 	var all C.bool
-	return bool(C.adm_wants_clocks(p.c, &all))
+	return bool(C.adm_wants_clocks(p.c, at(t), &all))
 }
 
 func (p *policy) setClock(me int, cpu time.Duration) {

@@ -69,10 +69,15 @@ func newServer(c config) *server {
 		s.threads = append(s.threads, s.spawn(func(p *proc) { s.loop(p, i) }))
 	}
 	s.spawn(func(p *proc) {
-		for {
+		for quiet := 0; ; {
 			p.sleep(tickInterval())
-			s.tell()
-			s.tick()
+			if quiet++; s.policy.needsTicks() || len(s.finished) > 0 {
+				quiet = 0
+			}
+			if quiet <= 10 {
+				s.tell()
+				s.tick()
+			}
 		}
 	})
 	return s
@@ -115,7 +120,7 @@ func (s *server) submit(r *request) {
 }
 
 func (s *server) tick() {
-	if s.policy.wantsClocks() {
+	if s.policy.wantsClocks(s.now) {
 		for i, p := range s.threads {
 			s.policy.setClock(i, p.clock())
 		}
