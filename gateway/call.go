@@ -40,6 +40,7 @@ type call struct {
 	writing      bool // the goroutine of respwriter.go has it, and alone calls Take, Sent and Release
 	gone         bool // the client left while it was writing
 	done         bool // the app has left the request
+	lost         bool // the app's thread may never leave it: nobody waits for that
 	w            responseWriter
 	problem      string        // for the writer to log: a log that can't be written must not hold up who collects events
 	news         chan struct{} // ExchangeReady while writing; holds one
@@ -93,7 +94,7 @@ func (k *call) reset(rec, path []byte, chunks []pyhost.Chunk, news chan struct{}
 	k.out, k.given = pyhost.Output{Chunks: chunks}, 0
 	k.req = pyhost.Request{}
 	k.rec, k.path, k.news = rec, path, news
-	k.continueOwed, k.begun, k.over, k.writing, k.gone, k.done = false, false, false, false, false, false
+	k.continueOwed, k.begun, k.over, k.writing, k.gone, k.done, k.lost = false, false, false, false, false, false, false
 	k.w, k.problem = responseWriter{pieces: k.w.pieces}, ""
 }
 
@@ -111,6 +112,7 @@ func (k *call) submit() error {
 		return err
 	}
 	k.s.calls.Add(1)
+	k.s.requests.Add(1)
 	return nil
 }
 
@@ -147,10 +149,12 @@ func (k *call) release(x pyhost.Exchange) {
 	if x == nil {
 		return
 	}
-	s := k.s
+	s, lost := k.s, k.lost
 	x.Release()
 	k.recycle()
-	s.calls.Add(-1)
+	if !lost {
+		s.calls.Add(-1)
+	}
 }
 
 // protectedStep is step; a panic in it costs the connection, not the process.
@@ -197,11 +201,15 @@ func (k *call) giveBack() {
 func (k *call) take() {
 	k.x.Take(&k.out)
 	k.done = k.done || k.out.Done
+	if k.out.Lost && !k.lost {
+		k.lost = true
+		k.s.calls.Add(-1)
+	}
 	if k.out.Done && !k.out.Complete {
 		k.out.Failed = true
 	}
 	if k.out.Complete {
-		k.out.Failed = false // close() may raise afterwards: the client has the whole body
+		k.out.Failed, k.out.TimedOut = false, false // close() may raise or block afterwards: the client has the whole body
 	}
 }
 
@@ -294,6 +302,15 @@ func (k *call) wantBody() {
 // respond begins the response as soon as it is known, and ends it at once where it is small and whole. k.mu is held.
 func (k *call) respond() {
 	o := &k.out
+	switch {
+	case o.Refused:
+		k.answerPlain(503)
+		return
+	case o.TimedOut: // nothing was sent: else there would be a writer
+		k.x.Cancel()
+		k.answerPlain(504)
+		return
+	}
 	if o.WantBody {
 		if k.wantBody(); k.over {
 			return

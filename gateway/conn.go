@@ -164,6 +164,9 @@ func (c *conn) readHead() (n int, ok bool) {
 		idle := c.r == c.w
 		if idle && c.s.draining.Load() {
 			if _, err := c.read(); err != nil {
+				if err == syscall.EAGAIN {
+					c.handOver()
+				}
 				return 0, false
 			}
 			continue
@@ -277,6 +280,7 @@ func (c *conn) refuseBody(k *call, q *request, err error) bool {
 // q was copied.
 func (c *conn) give(k *call, q *request, mount *Mount, wake bool) error {
 	k.req.App = mount.App
+	k.req.Timeout, k.req.QueueTimeout, k.req.Backlog = mount.timeout(c.s.RequestTimeout), max(c.s.QueueTimeout, 0), max(c.s.Backlog, 0)
 	k.rec = appendEnviron(k.rec, q, k.path, mount, c.fixed, &c.ends, k.req.ContentLength)
 	k.req.Environ = k.rec
 	c.mu.Lock()

@@ -22,6 +22,9 @@
 //  11. The loop parses what comes next; a goroutine in await sees the end, drops what is left of the body, and does the same.
 //  12. When the exchange reports Done, maybe while the next request is served, it is released and the call goes back to its pool.
 //
+// What the app never saw (Output.Refused: the queue was full, or it waited for too long) is answered 503 in step 6, and what took it too long
+// (Output.TimedOut) 504, or cut by the writer where the response had begun. Both come as events; the server itself times neither.
+//
 // A client that ends its sending side counts as gone: the end of a connection and half of one look the same to a server that waits.
 //
 // # What lives until when

@@ -147,6 +147,7 @@ type fakeExchange struct {
 
 	status, headers                   []byte
 	committed, complete, failed, done bool
+	refused, timedOut, lost           bool
 	doneTaken                         bool
 	chunks                            []pyhost.Chunk // made, not taken
 	lent                              []pyhost.Chunk // taken, not sent
@@ -223,6 +224,7 @@ func (x *fakeExchange) Take(out *pyhost.Output) {
 	defer x.mu.Unlock()
 	x.check("Take")
 	out.Committed, out.Complete, out.Failed, out.Done, out.WantBody = x.committed, x.complete, x.failed, x.done, x.want
+	out.Refused, out.TimedOut, out.Lost = x.refused, x.timedOut, x.lost
 	x.want = false
 	x.doneTaken = x.done
 	if x.committed {
@@ -287,6 +289,7 @@ func (x *fakeExchange) Release() {
 	x.sink, x.submitted, x.r, x.body, x.bodyEnd, x.bodyErr, x.want, x.cancelled = nil, false, nil, nil, false, nil, false, false
 	x.status, x.headers, x.chunks, x.lent, x.unsent = nil, nil, nil, nil, 0
 	x.committed, x.complete, x.failed, x.done, x.doneTaken = false, false, false, false, false
+	x.refused, x.timedOut, x.lost = false, false, false
 	a.mu.Lock()
 	a.live--
 	a.free = append(a.free, x)
@@ -424,6 +427,21 @@ func (r *fakeRequest) Complete() {
 
 func (r *fakeRequest) Fail() {
 	r.update(func(x *fakeExchange) { x.failed = true })
+}
+
+// Refuse ends a request that no thread took.
+func (r *fakeRequest) Refuse() {
+	r.update(func(x *fakeExchange) { x.refused = true })
+}
+
+// TimeOut is the deadline that passes.
+func (r *fakeRequest) TimeOut() {
+	r.update(func(x *fakeExchange) { x.timedOut = true })
+}
+
+// Lose is the thread that does not come back.
+func (r *fakeRequest) Lose() {
+	r.update(func(x *fakeExchange) { x.lost = true })
 }
 
 // AwaitCancel waits until the client is gone.

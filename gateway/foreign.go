@@ -104,7 +104,10 @@ func (k *foreignCall) take() {
 		k.out.Failed = true
 	}
 	if k.out.Complete {
-		k.out.Failed = false
+		k.out.Failed, k.out.TimedOut = false, false
+	}
+	if k.out.TimedOut {
+		k.x.Cancel()
 	}
 	if k.out.WantBody {
 		select {
@@ -112,6 +115,17 @@ func (k *foreignCall) take() {
 		default:
 		}
 	}
+}
+
+// instead is the status to answer with where the app gave no response.
+func (k *foreignCall) instead() int {
+	switch {
+	case k.out.Refused:
+		return 503
+	case k.out.TimedOut:
+		return 504
+	}
+	return 500
 }
 
 // sent gives back all chunks that were taken.

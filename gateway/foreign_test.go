@@ -70,3 +70,34 @@ func TestHandlerEndsAnEndlessResponseToHEAD(t *testing.T) {
 	c.response("HEAD")
 	<-gone
 }
+
+func TestTheHandlersAnswerWhereTheAppTakesTooLongOrIsNotCalled(t *testing.T) {
+	for _, kind := range []string{"fasthttp", "net/http"} {
+		ts := foreignServer(t, kind, func(r *fakeRequest) {
+			switch r.Environ["PATH_INFO"] {
+			case "/refused":
+				r.Refuse()
+			case "/late":
+				r.TimeOut()
+				r.AwaitCancel()
+			case "/begun":
+				r.Start("200 OK")
+				_ = r.Yield("one")
+				r.AwaitSent()
+				r.TimeOut()
+				r.AwaitCancel()
+			}
+		}, HandlerOptions{})
+		if resp, _ := ts.dial().get("/refused"); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %v", kind, resp)
+		}
+		if resp, _ := ts.dial().get("/late"); resp.StatusCode != 504 {
+			t.Errorf("%s: %s", kind, resp.Status)
+		}
+		c := ts.dial()
+		c.send("GET /begun HTTP/1.1\r\nHost: h\r\n\r\n")
+		if resp, body, err := c.tryResponse("GET"); err == nil || body != "one" {
+			t.Errorf("%s: %v %q", kind, resp, body)
+		}
+	}
+}

@@ -65,13 +65,13 @@ func (h *foreignHandler) serveFastHTTP(ctx *fasthttp.RequestCtx) {
 	}
 	ends := endpointsOf(ctx.LocalAddr(), ctx.RemoteAddr(), scheme)
 	rec := appendEnviron(nil, q, path, mount, ends.appendPairs(nil), &ends, int64(len(body)))
-	k, err := h.submit(&pyhost.Request{App: mount.App, Environ: rec, Body: body, ContentLength: int64(len(body))})
+	k, err := h.submit(&pyhost.Request{App: mount.App, Environ: rec, Body: body, ContentLength: int64(len(body)), Timeout: mount.timeout(0)})
 	if err != nil {
 		h.Logger.Error("gateway: a request could not be given to the app", "request", string(q.raw), "error", err)
 		fastPlain(ctx, 503)
 		return
 	}
-	for !k.out.Committed && !k.out.Failed && !k.out.Complete {
+	for !k.out.Committed && !k.out.Failed && !k.out.Complete && !k.out.TimedOut {
 		<-k.news
 		k.take()
 	}
@@ -81,9 +81,10 @@ func (h *foreignHandler) serveFastHTTP(ctx *fasthttp.RequestCtx) {
 // answerFastHTTP turns the beginning of a response into ctx.Response: whole where it is whole, else as a stream.
 func (h *foreignHandler) answerFastHTTP(ctx *fasthttp.RequestCtx, q *request, k *foreignCall) {
 	var head responseHead
-	if !k.out.Committed {
+	if !k.out.Committed || k.out.TimedOut {
+		status := k.instead()
 		k.finish()
-		fastPlain(ctx, 500)
+		fastPlain(ctx, status)
 		return
 	}
 	if err := head.check(k.out.Status, k.out.Headers); err != nil {
@@ -137,6 +138,9 @@ func fastPlain(ctx *fasthttp.RequestCtx, code int) {
 	ctx.Response.Reset()
 	ctx.SetStatusCode(code)
 	ctx.Response.Header.Set("Cache-Control", "no-store")
+	if code == 503 {
+		ctx.Response.Header.Set("Retry-After", "1")
+	}
 	ctx.SetContentType("text/plain; charset=utf-8")
 	ctx.SetBodyString(strconv.Itoa(code) + " " + fasthttp.StatusMessage(code) + "\n")
 }
@@ -183,7 +187,7 @@ func (b *fastBody) Read(p []byte) (int, error) {
 			return 0, errCut
 		case o.Complete:
 			return 0, io.EOF
-		case o.Failed:
+		case o.Failed, o.TimedOut:
 			return 0, errCut
 		}
 		<-b.k.news

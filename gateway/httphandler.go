@@ -34,7 +34,7 @@ func (h *foreignHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpPlain(w, 404)
 		return
 	}
-	req := pyhost.Request{App: mount.App}
+	req := pyhost.Request{App: mount.App, Timeout: mount.timeout(0)}
 	body := spool{dir: h.SpoolDir, limit: h.MaxBodySize}
 	defer body.release()
 	switch {
@@ -124,5 +124,8 @@ func readAll(body *spool, r *http.Request) error {
 // httpPlain answers instead of the app.
 func httpPlain(w http.ResponseWriter, code int) {
 	w.Header().Set("Cache-Control", "no-store")
+	if code == 503 {
+		w.Header().Set("Retry-After", "1")
+	}
 	http.Error(w, strings.TrimSpace(http.StatusText(code)), code)
 }

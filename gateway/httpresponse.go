@@ -48,9 +48,9 @@ func (s *httpResponse) run(gone <-chan struct{}) bool {
 func (s *httpResponse) write() (over, ok bool) {
 	k, o := s.k, &s.k.out
 	if !s.begun {
-		if !o.Committed {
-			if o.Failed || o.Complete {
-				httpPlain(s.w, 500)
+		if !o.Committed || o.TimedOut {
+			if o.Failed || o.Complete || o.TimedOut {
+				httpPlain(s.w, k.instead())
 				return true, true
 			}
 			return false, false
@@ -77,7 +77,7 @@ func (s *httpResponse) write() (over, ok bool) {
 		return true, false
 	case o.Complete:
 		return true, true
-	case o.Failed:
+	case o.Failed, o.TimedOut:
 		return true, s.f == noBody
 	}
 	return false, false

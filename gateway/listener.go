@@ -63,9 +63,12 @@ func (l *listener) close() {
 	_ = l.ln.Close()
 }
 
-// accept waits for a connection. Its descriptor does not block and is closed on exec.
-func (l *listener) accept() (fd int, remote net.Addr, err error) {
+// accept waits for a connection, and calls gate, which may be nil, before it takes one. The descriptor does not block and is closed on exec.
+func (l *listener) accept(gate func()) (fd int, remote net.Addr, err error) {
 	waited := l.raw.Read(func(lfd uintptr) bool {
+		if gate != nil {
+			gate()
+		}
 		for {
 			var sa syscall.Sockaddr
 			fd, sa, err = syscall.Accept4(int(lfd), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"sort"
 	"strings"
+	"time"
 )
 
 // Mount puts an app under a URL prefix.
@@ -12,6 +13,17 @@ type Mount struct {
 	Prefix string
 	// App is the number that App.NewExchange's host knows the app by.
 	App int
+	// RequestTimeout is how long the app may take for a request, from its call on. 0: as Server.RequestTimeout says (without limit in
+	// [Handler] and [HTTPHandler]); negative: without limit.
+	RequestTimeout time.Duration
+}
+
+// timeout is the time that the app has, 0 without limit, where others have as much as whole.
+func (m *Mount) timeout(whole time.Duration) time.Duration {
+	if m.RequestTimeout != 0 {
+		whole = m.RequestTimeout
+	}
+	return max(whole, 0)
 }
 
 // sortMounts returns the mounts with their prefixes in one form, longest first.

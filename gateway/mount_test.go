@@ -9,7 +9,7 @@ func TestTheLongestPrefixWinsAndAPrefixEndsAtASlash(t *testing.T) {
 	ts := serve(t, func(r *fakeRequest) {
 		r.Reply("200 OK", nil, fmt.Sprintf("%d %q %q", r.App, r.Environ["SCRIPT_NAME"], r.Environ["PATH_INFO"]))
 	}, func(s *Server) {
-		s.Mounts = []Mount{{"", 0}, {"/api", 1}, {"/api/v2/", 2}, {"flask", 3}}
+		s.Mounts = []Mount{{Prefix: "", App: 0}, {Prefix: "/api", App: 1}, {Prefix: "/api/v2/", App: 2}, {Prefix: "flask", App: 3}}
 	})
 	c := ts.dial()
 	for path, want := range map[string]string{
@@ -33,7 +33,7 @@ func TestTheLongestPrefixWinsAndAPrefixEndsAtASlash(t *testing.T) {
 }
 
 func TestAPathOfNoMountIs404(t *testing.T) {
-	ts := serve(t, hello, func(s *Server) { s.Mounts = []Mount{{"/api", 1}} })
+	ts := serve(t, hello, func(s *Server) { s.Mounts = []Mount{{Prefix: "/api", App: 1}} })
 	c := ts.dial()
 	c.get("/api")
 	c.send("POST /other HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")

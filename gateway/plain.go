@@ -17,6 +17,9 @@ func appendPlain(dst []byte, code int, head, http10, keepAlive bool) []byte {
 	dst = append(dst, reason...)
 	dst = append(dst, "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n"...)
 	dst = appendDate(dst)
+	if code == 503 {
+		dst = append(dst, "Retry-After: 1\r\n"...)
+	}
 	dst = append(dst, "Server: "+serverName+"\r\nContent-Length: "...)
 	dst = strconv.AppendInt(dst, int64(len("500 \n")+len(reason)), 10)
 	dst = append(dst, "\r\n"...)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -498,5 +499,61 @@ func TestASlowReaderHoldsBackAGeneratorAndNobodyElse(t *testing.T) {
 	}
 	if _, body := slow.response("GET"); len(body) != 400*64<<10 {
 		t.Errorf("%d bytes", len(body))
+	}
+}
+
+func TestAResponseWhoseTimeIsOverIsReplacedOrCutUnlessTheClientHasAllOfIt(t *testing.T) {
+	ts := serve(t, func(r *fakeRequest) {
+		switch r.Environ["PATH_INFO"] {
+		case "/late":
+		case "/committed": // nothing was sent
+			r.update(func(x *fakeExchange) {
+				x.status, x.headers, x.committed, x.timedOut = []byte("200 OK"), nil, true, true
+			})
+		case "/length":
+			r.Start("200 OK", "Content-Length", "3")
+			_ = r.Yield("one")
+			r.AwaitSent()
+		case "/chunked":
+			r.Start("200 OK")
+			_ = r.Yield("one")
+			r.AwaitSent()
+		case "/closing":
+			r.Reply("200 OK", plainText, "all")
+		}
+		r.TimeOut()
+		if r.Environ["PATH_INFO"] != "/closing" {
+			r.AwaitCancel()
+		}
+		r.Lose()
+	})
+	c := ts.dial()
+	for path, want := range map[string]int{"/late": 504, "/committed": 504, "/length": 200, "/closing": 200} {
+		if resp, _ := c.get(path); resp.StatusCode != want || resp.Close {
+			t.Errorf("%s: %v", path, resp)
+		}
+	}
+	c.send("GET /chunked HTTP/1.1\r\nHost: h\r\n\r\n")
+	if _, body, err := c.tryResponse("GET"); err == nil || body != "one" {
+		t.Errorf("%q: %v", body, err)
+	}
+}
+
+func TestAShutdownWaitsForAllButLostRequests(t *testing.T) {
+	hold := make(chan struct{})
+	ts := serve(t, func(r *fakeRequest) {
+		r.TimeOut()
+		r.Lose()
+		<-hold
+	})
+	defer close(hold)
+	c := ts.dial()
+	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	c.want(504, "*")
+	_ = c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := ts.Shutdown(ctx); err != nil {
+		t.Error(err)
 	}
 }

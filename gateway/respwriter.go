@@ -93,6 +93,11 @@ func (k *call) writeBody(c *conn) ending {
 			return endReset
 		case o.Complete:
 			return endOf(w.keep)
+		case o.TimedOut && (w.framing == noBody || w.framing == byLength && w.left == 0):
+			k.x.Cancel()
+			return endOf(w.keep) // the client has all of it
+		case o.TimedOut:
+			return endReset
 		case o.Failed:
 			k.s.log().Error("gateway: the app failed after its response began; the connection was cut", "request", k.name())
 			return k.endOfFailure()

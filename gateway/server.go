@@ -32,6 +32,18 @@ type Server struct {
 	// WriteTimeout is the time a client may take nothing of a response; then the connection is cut. Default 60 s.
 	WriteTimeout time.Duration
 
+	// RequestTimeout is how long the app may take for a request, from its call on, unless its mount says otherwise. Then the request is
+	// answered 504, or the connection is cut where the response had begun; see pyhost.Request.Timeout for the app's side. 0 or less: without
+	// limit.
+	RequestTimeout time.Duration
+	// QueueTimeout is how long a request may wait for the app; then it is answered 503 and never run. 0 or less: without limit.
+	QueueTimeout time.Duration
+	// Backlog is how many requests may wait for the app; one more is answered 503 at once. 0 or less: any number.
+	Backlog int
+	// AcceptGate, where set, is called each time that a connection may be accepted, by the goroutine of the listener. While it waits, other
+	// processes that share the listener may take the connection.
+	AcceptGate func()
+
 	// MaxBodySize is the longest request body in bytes; a longer one is answered 413. 0: 1 GiB. Negative: no limit.
 	MaxBodySize int64
 	// StreamInput gives a request to the app before its body is whole; else bodies are read ahead, over 1 MiB into a file, but for those with
@@ -40,11 +52,16 @@ type Server struct {
 	// SpoolDir is where long bodies are kept, in files without a name. "": os.TempDir.
 	SpoolDir string
 
+	// HandOver is given each connection that is idle at Shutdown, before the server closes its descriptor: it may send a copy to another
+	// process, whose server's Adopt goes on with it. What the client has sent meanwhile goes along. It must not wait long.
+	HandOver func(fd int)
+
 	once     sync.Once
 	mounts   []Mount
 	tick     time.Duration
 	clock    atomic.Int64 // Unix time in nanoseconds, up to a tick old
-	calls    atomic.Int64 // exchanges that are not released
+	calls    atomic.Int64 // exchanges that are not released, but for those whose thread is lost
+	requests atomic.Int64 // exchanges so far
 	draining atomic.Bool
 	stop     chan struct{} // closed when the server has shut down
 	poll     *poller
@@ -86,6 +103,21 @@ func (s *Server) init() {
 	})
 }
 
+// Queued is how many requests wait for the app: 0 where App does not say (by Queued() int, as *pyhost.Host does). It is cheap.
+func (s *Server) Queued() int {
+	if q, ok := s.App.(interface{ Queued() int }); ok {
+		return q.Queued()
+	}
+	return 0
+}
+
+// Connections is how many connections are open. It takes a lock for a moment.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 func (s *Server) log() *slog.Logger {
 	if s.Logger != nil {
 		return s.Logger
@@ -125,7 +157,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	defer s.closeListener(ln)
 	delay := time.Duration(0)
 	for {
-		fd, remote, err := l.accept()
+		fd, remote, err := l.accept(s.AcceptGate)
 		if err == nil {
 			delay = 0
 			s.start(l, fd, remote)
@@ -160,9 +192,12 @@ func (s *Server) closeListener(ln net.Listener) {
 
 // start begins to watch a connection.
 func (s *Server) start(l *listener, fd int, remote net.Addr) {
-	c := &conn{s: s, ends: endpointsOf(l.localAddr(fd), remote, "http")}
+	s.watch(&conn{s: s, ends: endpointsOf(l.localAddr(fd), remote, "http")}, fd, l.tcp)
+}
+
+func (s *Server) watch(c *conn, fd int, tcp bool) {
 	c.cond.L = &c.mu
-	c.init(fd, l.tcp, c.startWriteTimer)
+	c.init(fd, tcp, c.startWriteTimer)
 	c.fixed = c.ends.appendPairs(nil)
 	c.setDeadline(s.IdleTimeout)
 	s.ownFD(fd, true)
@@ -205,9 +240,12 @@ func (s *Server) forget(c *conn) {
 	_ = syscall.Close(c.sock)
 }
 
-// Shutdown closes the listeners and the idle connections, lets requests in hand finish, and returns when all exchanges are released. When
-// ctx ends first, the connections that are left are cut and their requests cancelled; Shutdown then returns ctx's error without waiting for
-// the app.
+// Requests counts the requests that were given to an app so far. Any goroutine.
+func (s *Server) Requests() int64 { return s.requests.Load() }
+
+// Shutdown closes the listeners and the idle connections, lets requests in hand finish, and returns when all exchanges are released, but for
+// those whose thread was lost after a deadline. When ctx ends first, the connections that are left are cut and their requests cancelled;
+// Shutdown then returns ctx's error without waiting for the app.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	s.draining.Store(true)

@@ -4,45 +4,83 @@
 #include <stdlib.h>
 #include <string.h>
 
+int ph_app_refused(ph_app_error *e, PyObject *tuple) {
+  Py_ssize_t n = py.PyTuple_Size(tuple);
+  e->reason = ph_text(py.PyTuple_GetItem(tuple, n - 2), NULL); /* borrowed */
+  if (e->reason) e->traceback = ph_text(py.PyTuple_GetItem(tuple, n - 1), NULL);
+  return e->traceback ? 0 : -1;
+}
+
+void ph_app_failed(ph_app_error *e, const char *reason) {
+  free(e->reason);
+  free(e->traceback);
+  e->reason = strdup(reason);
+  e->traceback = ph_exception_text();
+}
+
+/* host.py's load gives the app, or a tuple of two strings: reason and traceback. It raises only in a forked process and where memory is
+ * out. */
+int ph_app_load_here(const char *spec, ph_app_error *e) {
+  int number = -1;
+  memset(e, 0, sizeof *e);
+  PyObject *name = py.PyUnicode_DecodeFSDefault(spec), *result = NULL, *app;
+  ph_crash_doing("importing ", spec);
+  if (name) result = ph_helper_call("load", name, NULL);
+  ph_crash_doing(NULL, NULL);
+  if (ph_forked) ph_forked_exit();
+  if (!result) goto fail;
+  app = py.PyTuple_GetItem(result, 0); /* borrowed */
+  if (app == ph_none) {
+    if (ph_app_refused(e, result) != 0) goto fail;
+    goto done;
+  }
+  number = ph_app_add(app);
+  if (number < 0) e->reason = strdup("there are too many apps in this process"), e->traceback = strdup("");
+  goto done;
+fail:
+  ph_app_failed(e, "the host failed while it loaded the app");
+done:
+  PY_XDECREF(name);
+  PY_XDECREF(result);
+  return number;
+}
+
 struct load {
   const char *spec;
   ph_app_error *error;
   int app;
 };
 
-/* host.py's load gives the app, or a tuple of two strings: reason and traceback. It raises only in a forked process and where memory is
- * out. */
 static void load(void *arg) {
   struct load *l = arg;
-  PyObject *spec = py.PyUnicode_DecodeFSDefault(l->spec), *result = NULL, *app;
-  ph_crash_doing("importing ", l->spec);
-  if (spec) result = ph_helper_call("load", spec, NULL);
-  ph_crash_doing(NULL, NULL);
-  if (ph_forked) ph_forked_exit();
-  if (!result) goto fail;
-  app = py.PyTuple_GetItem(result, 0); /* borrowed, as the next two */
-  if (app == ph_none) {
-    PyObject *reason = py.PyTuple_GetItem(result, 1), *traceback = py.PyTuple_GetItem(result, 2);
-    if (!(l->error->reason = ph_text(reason, NULL)) || !(l->error->traceback = ph_text(traceback, NULL))) goto fail;
-    goto done;
-  }
-  l->app = ph_app_add(app);
-  if (l->app < 0) l->error->reason = strdup("there are too many apps in this process"), l->error->traceback = strdup("");
-  goto done;
-fail:
-  free(l->error->reason);
-  l->error->reason = strdup("the host failed while it loaded the app");
-  l->error->traceback = ph_exception_text();
-done:
-  PY_XDECREF(spec);
-  PY_XDECREF(result);
+  l->app = ph_app_load_here(l->spec, l->error);
   ph_main_settle();
 }
 
 int ph_app_load(const char *spec, ph_app_error *e) {
-  memset(e, 0, sizeof *e);
   struct load l = {spec, e, -1};
   ph_main_call(load, &l);
+  return l.app;
+}
+
+static void postfork(void *arg) {
+  struct load *l = arg;
+  ph_crash_doing("running ", "gowsgi.postfork functions");
+  PyObject *r = ph_helper_call("run_postfork", NULL);
+  ph_crash_doing(NULL, NULL);
+  if (ph_forked) ph_forked_exit();
+  if (r == ph_none)
+    l->app = 0;
+  else if (!r || ph_app_refused(l->error, r) != 0)
+    ph_app_failed(l->error, "the host failed while it called gowsgi.postfork functions");
+  PY_XDECREF(r);
+  ph_main_settle(); /* a function may call signal.signal */
+}
+
+int ph_postfork(ph_app_error *e) {
+  memset(e, 0, sizeof *e);
+  struct load l = {NULL, e, -1};
+  ph_main_call(postfork, &l);
   return l.app;
 }
 

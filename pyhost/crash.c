@@ -93,7 +93,7 @@ static void on_crash(int sig, siginfo_t *info, void *context) {
     return;
   }
   if (here.ours) last_words(sig);
-  forward(chain ? &before[sig] : ph_signals_go(sig), sig, info, context);
+  if (chain) forward(&before[sig], sig, info, context);
   struct sigaction deflt;
   memset(&deflt, 0, sizeof deflt);
   deflt.sa_handler = SIG_DFL;

@@ -7,7 +7,7 @@
 bool ph_multiprocess;
 
 static PyObject *base; /* what every environ begins with */
-static PyObject *key_input, *str_empty;
+static PyObject *key_input, *key_deadline, *key_disconnected, *str_empty;
 
 /* Interned keys, found by their bytes. Filled with the GIL held, never emptied: at most KEYS of at most KEY_MAX bytes, so that a client which
  * makes up header names costs nothing but the making of its own strings. */
@@ -81,7 +81,10 @@ static void note(const pair *method, const pair *uri) {
 
 PyObject *environ_base(void) { return py.PyDict_Copy(base); }
 
-int environ_set_input(PyObject *environ, PyObject *input) { return py.PyDict_SetItem(environ, key_input, input); }
+int environ_set_input(PyObject *environ, PyObject *input) {
+  if (py.PyDict_SetItem(environ, key_input, input) < 0 || py.PyDict_SetItem(environ, key_deadline, input) < 0) return -1;
+  return py.PyDict_SetItem(environ, key_disconnected, input);
+}
 
 int environ_add(PyObject *environ, const pair *p) {
   PyObject *k = environ_key(p->key, p->key_len), *v = k ? environ_value(p->value, p->value_len) : NULL;
@@ -146,7 +149,9 @@ int environ_init(void) {
   base = py.PyDict_New();
   str_empty = py.PyUnicode_InternFromString("");
   key_input = py.PyUnicode_InternFromString("wsgi.input");
-  if (!base || !str_empty || !key_input) goto out;
+  key_deadline = py.PyUnicode_InternFromString("gowsgi.deadline");
+  key_disconnected = py.PyUnicode_InternFromString("gowsgi.client_disconnected");
+  if (!base || !str_empty || !key_input || !key_deadline || !key_disconnected) goto out;
   if (!(util = py.PyImport_ImportModule("wsgiref.util"))) goto out;
   py.Py_IncRef(version);
   if (base_set("wsgi.version", version) < 0) goto out;

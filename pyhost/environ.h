@@ -20,7 +20,7 @@ PyObject *environ_key(const char *p, uint32_t n);
 PyObject *environ_value(const char *p, uint32_t n);
 /* A dict with what is the same for all requests: new reference, or NULL with an exception. */
 PyObject *environ_base(void);
-/* 0, or -1 with an exception. */
+/* Sets wsgi.input and what else is the same object. 0, or -1 with an exception. */
 int environ_set_input(PyObject *environ, PyObject *input);
 int environ_add(PyObject *environ, const pair *p);
 

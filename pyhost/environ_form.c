@@ -100,6 +100,12 @@ static void form_free(form *f) {
   free(f);
 }
 
+void request_thread_end(void) {
+  for (int i = 0; places && i < FORMS; i++) form_free(places[i].form);
+  free(places);
+  places = latest = NULL;
+}
+
 static void keep(field *f, const pair *p) {
   f->value_len = p->value_len;
   memcpy(f->value, p->value, p->value_len);

@@ -172,7 +172,7 @@ def app(environ, start_response):
     assert all(environ[k] == v for k, v in FIXED.items()), environ
     assert environ['wsgi.input'].read() == b''
     assert {k for k in environ if k.startswith('wsgi.')} == {*FIXED, 'wsgi.input', 'wsgi.errors', 'wsgi.file_wrapper'}, environ
-    body = json.dumps([(k, v) for k, v in environ.items() if not k.startswith('wsgi.')]).encode()
+    body = json.dumps([(k, v) for k, v in environ.items() if not k.startswith(('wsgi.', 'gowsgi.'))]).encode()
     if path == '/keep' and len(kept) < 50:
         kept.append((environ, dict(environ)))
     if path == '/spoil':

@@ -17,8 +17,14 @@ static _Thread_local char *partial;
 static _Thread_local size_t partial_len, partial_cap;
 static pthread_key_t partial_key; /* frees partial when the thread ends */
 
+void (*ph_errlog_early)(int level, const char *text, size_t len);
+
 static void put(int level, const char *text, size_t len) {
   if (!ph_forked) {
+    if (ph_errlog_early) {
+      ph_errlog_early(level, text, len);
+      return;
+    }
     ph_slot *s = ph_current_slot();
     ph_log(level, s ? (int)s->id : -1, text, len);
     return;

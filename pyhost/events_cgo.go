@@ -32,8 +32,11 @@ type events struct {
 	fd    C.int         // eventfd of the host's own goroutine
 	lines chan struct{} // there are lines to log; holds one
 
-	collecting sync.Mutex // one collects at a time; guards ids
+	notices chan struct{} // something befell the Python threads; holds one
+
+	collecting sync.Mutex // one collects at a time; guards ids and noticed
 	ids        [eventBatch]C.uint32_t
+	noticed    uint32
 
 	lending sync.Mutex // guards what follows
 	lent    bool
@@ -47,7 +50,7 @@ var errEventFD = errors.New("pyhost: no descriptor is left for the host's events
 
 // startEvents runs the goroutine that collects events where nobody borrowed that, and another that writes the log.
 func (h *Host) startEvents() error {
-	e := &events{h: h, fd: C.ph_event_open(), lines: make(chan struct{}, 1)}
+	e := &events{h: h, fd: C.ph_event_open(), lines: make(chan struct{}, 1), notices: make(chan struct{}, 1)}
 	if e.fd < 0 {
 		return errEventFD
 	}
@@ -59,6 +62,7 @@ func (h *Host) startEvents() error {
 			h.writeLog()
 		}
 	}()
+	go h.passOnNotices()
 	f := os.NewFile(uintptr(e.fd), "events from Python")
 	go func() {
 		var counter [8]byte
@@ -146,10 +150,11 @@ func (e *events) collect() {
 		n := int(C.ph_events(&e.ids[0], eventBatch))
 		// After ph_events: a line that came before it may have been left untold.
 		if C.ph_log_waiting() > 0 {
-			select {
-			case e.lines <- struct{}{}:
-			default:
-			}
+			signalNews(e.lines)
+		}
+		if count := atomic.LoadUint32((*uint32)(unsafe.Pointer(&C.ph_notice_count))); count != e.noticed {
+			e.noticed = count
+			signalNews(e.notices)
 		}
 		if n == 0 {
 			return
@@ -164,6 +169,14 @@ func (e *events) collect() {
 				s.ExchangeReady(x)
 			}
 		}
+	}
+}
+
+// signalNews puts news in a channel that holds one.
+func signalNews(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 

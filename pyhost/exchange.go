@@ -1,5 +1,7 @@
 package pyhost
 
+import "time"
+
 // Request is what the HTTP side hands to Python. All of it is copied by [Exchange.Submit], but for BodyFile and what lies in the exchange's own
 // memory (BodyRoom).
 type Request struct {
@@ -15,6 +17,14 @@ type Request struct {
 	BodyFile int
 	// ContentLength is the body's length in bytes, -1 where it is not known before its end.
 	ContentLength int64
+	// Timeout is how long the app may take, from its call on; 0: without limit. After that Output.TimedOut is reported, the log gets the
+	// thread's Python stack, and gowsgi.RequestTimeout is raised in the app.
+	Timeout time.Duration
+	// QueueTimeout is how long the request may wait for a Python thread; 0: without limit. It is the same for all requests: they are looked
+	// at in their order.
+	QueueTimeout time.Duration
+	// Backlog is how many requests may wait for a Python thread before this one; 0: any number.
+	Backlog int
 	// Stream says that the body goes on after Submit by PushBody and ends with EndBody.
 	Stream bool
 }
@@ -71,6 +81,12 @@ type Output struct {
 	Failed bool
 	// Done says that the Python thread has left the request.
 	Done bool
+	// Refused says that the app never saw the request: too many waited, or it had waited for too long. Done and Failed are set too.
+	Refused bool
+	// TimedOut says that the app took too long: answer 504 where nothing was sent, else cut the connection; where Complete is not set.
+	TimedOut bool
+	// Lost says that the thread did not come back in time after that. Done may come much later, or never.
+	Lost bool
 	// WantBody says that the app waits for more of a streamed body.
 	WantBody bool
 	// Chunks are appended to; reset them to [:0] between calls.

@@ -96,6 +96,7 @@ func (x *exchange) Submit(r *Request, s Sink) error {
 	if r.BodyFile > 0 {
 		c.body_fd = C.int(r.BodyFile)
 	}
+	c.timeout, c.queue_timeout, c.backlog = C.int64_t(r.Timeout), C.int64_t(r.QueueTimeout), C.uint32_t(r.Backlog)
 	c.body_stream = 0
 	if r.Stream {
 		c.body_stream = 1
@@ -151,6 +152,9 @@ func (x *exchange) Take(out *Output) {
 	out.Complete = c.state&C.PH_COMPLETE != 0
 	out.Failed = c.state&C.PH_FAILED != 0
 	out.Done = c.state&C.PH_DONE != 0
+	out.Refused = c.state&C.PH_REFUSED != 0
+	out.TimedOut = c.state&C.PH_TIMED_OUT != 0
+	out.Lost = c.state&C.PH_LOST != 0
 	out.WantBody = c.state&C.PH_WANT_BODY != 0
 	out.Status, out.Headers = nil, nil
 	if out.Committed {

@@ -12,6 +12,7 @@
 enum { FD_MAX = 1 << 20 }; /* descriptors above are not marked: fs.nr_open's default is this number */
 
 _Atomic bool ph_forked;
+bool ph_fork_worker;
 
 /* A bit for each descriptor. Pages that are not touched cost no memory. */
 static _Atomic uint64_t owned[FD_MAX / 64];
@@ -38,8 +39,19 @@ static void close_owned(void) {
   }
 }
 
+/* A bit for each descriptor of the kinds that Go's poller uses which was there before Go: the app's. */
+static uint64_t others[FD_MAX / 64];
+
+static void note_other(int fd) {
+  if (fd >= 0 && fd < FD_MAX) others[fd / 64] |= UINT64_C(1) << (fd % 64);
+}
+
+static void own_unless_other(int fd) {
+  if (fd >= 0 && fd < FD_MAX && !(others[fd / 64] >> (fd % 64) & 1)) ph_fd_own(fd, 1);
+}
+
 /* Go keeps the descriptors of its poller to itself. Whoever shares the epoll descriptor changes what the server waits for. */
-static void own_go_poller(void) {
+static void each_poller(void (*f)(int)) {
   DIR *d = opendir("/proc/self/fd");
   if (!d) return;
   for (struct dirent *e; (e = readdir(d));) {
@@ -47,10 +59,13 @@ static void own_go_poller(void) {
     ssize_t n = readlinkat(dirfd(d), e->d_name, link, sizeof link - 1);
     if (n < 0) continue;
     link[n] = 0;
-    if (strcmp(link, "anon_inode:[eventpoll]") == 0 || strcmp(link, "anon_inode:[eventfd]") == 0) ph_fd_own(atoi(e->d_name), 1);
+    if (strcmp(link, "anon_inode:[eventpoll]") == 0 || strcmp(link, "anon_inode:[eventfd]") == 0) f(atoi(e->d_name));
   }
   closedir(d);
 }
+
+void ph_fork_before_go(void) { each_poller(note_other); }
+void ph_fork_after_go(void) { each_poller(own_unless_other); }
 
 /* The forking thread's mask. A signal that came between fork and the reset of its handler would go to Go's handler, where no Go is: a
  * terminate() right after start() would be lost. So signals wait meanwhile. */
@@ -78,6 +93,7 @@ static PyObject *after_in_parent(PyObject *self, PyObject *unused) {
 
 static PyObject *after_in_child(PyObject *self, PyObject *unused) {
   (void)self, (void)unused;
+  if (ph_fork_worker) return after_in_parent(NULL, NULL);
   atomic_store(&ph_forked, true);
   ph_main_child();
   close_owned();
@@ -94,7 +110,7 @@ static PyMethodDef hooks[] = {
 };
 
 int ph_fork_init(void) {
-  own_go_poller();
+  ph_fork_after_go();
   PyObject *fn[3] = {NULL}, *r = NULL;
   for (int i = 0; i < 3; i++)
     if (!(fn[i] = py.PyCFunction_NewEx(&hooks[i], NULL, NULL))) goto out;

@@ -4,13 +4,13 @@ package pyhost
 
 /*
 #include "lifecycle.h"
+#include "pyhost.h"
 #include <stdlib.h>
 */
 import "C"
 
 import (
 	"context"
-	_ "embed"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,10 +24,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
-)
 
-//go:embed py/host.py
-var helperText string
+	"github.com/gowsgi/gowsgi/pyhost/py"
+)
 
 // started is set once CPython's start was tried: it can be tried once in a process.
 var started atomic.Bool
@@ -40,9 +39,10 @@ type Host struct {
 	events    *events
 	logging   sync.Mutex // one writer of log lines at a time
 
-	mu    sync.Mutex // the state and the order of calls
-	state hostState
-	specs []string
+	mu       sync.Mutex // the state and the order of calls
+	state    hostState
+	specs    []string
+	imported []string // those of specs that were imported before Go's start and that Load has not given out; "" elsewhere
 
 	exitPipe *os.File
 	exit     chan int
@@ -59,6 +59,9 @@ const (
 // Open loads libpython and starts CPython as o.Python.Executable would start, on a thread of its own; apps are not imported yet. It
 // ignores SIGPIPE in the whole process, as python does, and clones os.Args, whose memory an app may overwrite (setproctitle).
 //
+// In a process that was forked from a template (package template) CPython runs already and the apps are imported: Load gives their numbers,
+// and of the options Threads, Logger, SpoolDir, SpoolLimit and Signals count.
+//
 // Errors are [ErrOpen], *[LoadError] (after which Open may be called again, with another Python) and *[StartError].
 func Open(o Options) (*Host, error) {
 	o, err := o.withDefaults()
@@ -68,9 +71,11 @@ func Open(o Options) (*Host, error) {
 	if !started.CompareAndSwap(false, true) {
 		return nil, ErrOpen
 	}
-	if err := load(o.Python.Library); err != nil {
-		started.Store(false)
-		return nil, err
+	if !preloaded() {
+		if err := load(o.Python.Library); err != nil {
+			started.Store(false)
+			return nil, err
+		}
 	}
 	for i, arg := range os.Args {
 		os.Args[i] = strings.Clone(arg)
@@ -129,7 +134,7 @@ func load(library string) error {
 	return &LoadError{Library: library, Version: version, Symbol: takeText(e.symbol), Reason: takeText(e.reason)}
 }
 
-// startPython starts CPython and waits until apps can be imported.
+// startPython starts CPython, where it does not run yet, and waits until apps can be imported.
 func (h *Host) startPython() error {
 	o := &h.options
 	var texts []*C.char
@@ -144,7 +149,8 @@ func (h *Host) startPython() error {
 		}
 	}()
 	var c C.ph_start_options
-	c.python, c.dir, c.helper, c.spool_dir = text(o.Python.Executable), text(o.Dir), text(helperText), text(o.SpoolDir)
+	c.python, c.dir, c.spool_dir = text(o.Python.Executable), text(o.Dir), text(o.SpoolDir)
+	c.helper, c.api = text(py.Host), text(py.API)
 	c.spool_limit = C.int64_t(o.SpoolLimit)
 	c.nargs = C.int(len(o.Args))
 	args := (**C.char)(C.calloc(C.size_t(len(o.Args)+1), C.size_t(unsafe.Sizeof(uintptr(0)))))
@@ -160,6 +166,9 @@ func (h *Host) startPython() error {
 	}
 	if o.Multiprocess {
 		c.multiprocess = 1
+	}
+	if preloaded() {
+		return h.adopt(&c)
 	}
 	if reason := C.ph_start(&c); reason != nil {
 		return &StartError{Executable: o.Python.Executable, Reason: takeText(reason), Home: os.Getenv("PYTHONHOME")}
@@ -183,6 +192,9 @@ func (h *Host) Load(spec string) (app int, err error) {
 	if h.state != stateOpen {
 		return -1, ErrState
 	}
+	if app, ok := h.takeImported(spec); ok {
+		return app, nil
+	}
 	c := C.CString(spec)
 	defer C.free(unsafe.Pointer(c))
 	var e C.ph_app_error
@@ -194,12 +206,17 @@ func (h *Host) Load(spec string) (app int, err error) {
 	return n, nil
 }
 
-// Start starts the Python threads. Once, after the apps were loaded.
+// Start calls what the apps gave gowsgi.postfork, and starts the Python threads. Once, after the apps were loaded. A function that raises is
+// an *[AppError].
 func (h *Host) Start() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.state != stateOpen {
 		return ErrState
+	}
+	C.ph_gil_timeout(C.int64_t(h.options.GILTimeout))
+	if err := h.postfork(); err != nil {
+		return err
 	}
 	if reason := C.ph_run(C.int(h.options.Threads)); reason != nil {
 		return fmt.Errorf("pyhost: %d Python threads do not start: %s", h.options.Threads, takeText(reason))

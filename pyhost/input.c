@@ -265,5 +265,6 @@ PyMethodDef input_methods[] = {
      "readline([size]) -> bytes: one line, at most size bytes of it."},
     {"readlines", (PyCFunction)(void *)input_readlines, METH_FASTCALL,
      "readlines([hint]) -> list of lines, about hint bytes of them."},
+    {"extend", request_extend, METH_O, "extend(seconds): gives the request that much more time."},
     {NULL, NULL, 0, NULL},
 };

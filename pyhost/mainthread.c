@@ -1,5 +1,6 @@
 /* Python's main thread: a C thread that starts CPython, imports the apps, and then waits for work with the GIL released. Only here do
- * Python's signal handlers run. It is no thread of Go's scheduler: CPython takes its signal stack, its limits and its name. */
+ * Python's signal handlers run. It is no thread of Go's scheduler: CPython takes its signal stack, its limits and its name. Where CPython was
+ * started before Go it is the process's first thread, which Go's scheduler leaves alone. */
 #define _GNU_SOURCE
 #include "interp.h"
 #include <errno.h>
@@ -120,7 +121,7 @@ static bool drain(int fd) {
   return any;
 }
 
-static void loop(void) {
+_Noreturn static void loop(void) {
   for (;;) {
     struct pollfd fds[2] = {{.fd = wake_fd, .events = POLLIN}, {.fd = signal_pipe[0], .events = POLLIN}};
     PyThreadState *ts = py.PyEval_SaveThread();
@@ -161,6 +162,15 @@ void ph_main_child(void) {
   PY_XDECREF(r);
 }
 
+static PyThreadState *left; /* Python's main thread, from before Go's start */
+
+void ph_main_leave(void) { left = py.PyEval_SaveThread(); }
+
+void ph_main_run(void) {
+  py.PyEval_RestoreThread(left);
+  loop();
+}
+
 struct start {
   const ph_start_options *options;
   char *error;
@@ -185,7 +195,7 @@ static void *main_thread(void *arg) {
   return NULL;
 }
 
-static char *make_descriptors(void) {
+char *ph_main_descriptors(void) {
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0 || pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0 || pipe2(exit_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
     char *text = NULL;
@@ -198,7 +208,7 @@ static char *make_descriptors(void) {
 }
 
 char *ph_start(const ph_start_options *o) {
-  char *error = make_descriptors();
+  char *error = ph_main_descriptors();
   if (error) return error;
   ph_signals_record(o->signals);
   for (int sig = 1; sig <= 64; sig++)

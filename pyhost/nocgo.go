@@ -37,6 +37,12 @@ func (*Host) ExitRequested() <-chan int { return nil }
 // Shutdown returns [ErrNoCgo].
 func (*Host) Shutdown(context.Context) error { return ErrNoCgo }
 
+// Stacks returns [ErrNoCgo].
+func (*Host) Stacks(context.Context) (string, error) { return "", ErrNoCgo }
+
+// Queued is 0.
+func (*Host) Queued() int { return 0 }
+
 // EventLoan can't be made without cgo.
 type EventLoan struct{}
 

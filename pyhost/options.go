@@ -3,6 +3,7 @@ package pyhost
 import (
 	"log/slog"
 	"syscall"
+	"time"
 )
 
 // Options say how a host is made.
@@ -21,6 +22,15 @@ type Options struct {
 	SpoolDir string
 	// SpoolLimit is how many bytes of one response may wait there before its Python thread does, 64 MiB where 0.
 	SpoolLimit int64
+	// OnStuck, where set, is called when a thread did not come back from a request whose deadline had passed (see Request.Timeout): lost is how
+	// many are away just now. Another thread takes the place of each. Calls are on a goroutine of the host's, one at a time; so are OnGILHeld's.
+	OnStuck func(lost int)
+	// GILTimeout is for how long one thread may hold the GIL inside C code, which stops all others, while requests wait. Then stacks are
+	// logged, requests in the app report Output.TimedOut, those that wait and those that come report Output.Refused, until the GIL is free
+	// again, and OnGILHeld is called. 0: for ever. It does nothing on a free-threaded build.
+	GILTimeout time.Duration
+	// OnGILHeld, where set, is told for how long the GIL was not to be had, once each time.
+	OnGILHeld func(d time.Duration)
 	// Multiprocess is wsgi.multiprocess: whether other processes serve the same app.
 	Multiprocess bool
 	// Signals are those that the program receives with signal.Notify. They stay Go's when the app sets handlers of its own, which

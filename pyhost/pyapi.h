@@ -44,6 +44,7 @@ typedef struct {
 #define METH_O 0x0008
 #define METH_FASTCALL 0x0080
 /* Slot numbers of typeslots.h: fixed by the stable ABI. */
+#define Py_tp_call 50
 #define Py_tp_iter 62
 #define Py_tp_iternext 63
 #define Py_tp_methods 64
@@ -59,6 +60,9 @@ typedef struct {
   X(PyThreadState *, PyEval_SaveThread, (void))                                      \
   X(void, PyEval_RestoreThread, (PyThreadState *))                                   \
   X(int, PyErr_CheckSignals, (void))                                                 \
+  X(void, PyOS_BeforeFork, (void))                                                   \
+  X(void, PyOS_AfterFork_Parent, (void))                                             \
+  X(void, PyOS_AfterFork_Child, (void))                                              \
   X(PyObject *, PyImport_ImportModule, (const char *))                               \
   X(PyObject *, PyImport_AddModule, (const char *))                                  \
   X(PyObject *, PyModule_GetDict, (PyObject *))                                      \
@@ -121,6 +125,7 @@ typedef struct {
   X(double, PyFloat_AsDouble, (PyObject *))                                          \
   X(Py_ssize_t, PyNumber_AsSsize_t, (PyObject *, PyObject *))                        \
   X(PyObject *, PySys_GetObject, (const char *))                                     \
+  X(int, PyThreadState_SetAsyncExc, (unsigned long, PyObject *))                     \
   X(PyObject *, PyType_FromSpec, (PyType_Spec *))                                    \
   X(PyObject *, PyType_GenericAlloc, (PyObject *, Py_ssize_t))
 

@@ -23,6 +23,9 @@ enum {                    /* ph_slot.state, after ph_take */
        PH_COMPLETE = 2,   /* the body has ended: nothing follows the chunks taken with or before this */
        PH_FAILED = 4,     /* the app failed: without PH_COMMITTED answer 500, with it cut the connection */
        PH_DONE = 8,       /* the Python thread has left the request: ph_release may be called */
+       PH_REFUSED = 32,   /* with PH_DONE: no thread took the request in time, or the queue was full. The app never saw it */
+       PH_TIMED_OUT = 64, /* the deadline passed: answer 504, or cut the connection where the response had begun */
+       PH_LOST = 128,     /* the thread did not come back after that; PH_DONE may come much later or never */
        PH_WANT_BODY = 16, /* the app reads the body and waits for more of it (a first sign for 100-continue) */
 };
 
@@ -36,6 +39,9 @@ typedef struct ph_slot {
   char *rec;        /* the environ record; the caller writes rec_len bytes into it */
   int64_t content_length; /* of the body; -1 where it is not known beforehand (chunked) */
   int body_fd;            /* the whole body in a file from offset 0, or -1; stays Go's, open until ph_release */
+  int64_t timeout;        /* ns for the app, from its call on; 0: no limit */
+  int64_t queue_timeout;  /* ns in the queue, 0: no limit; requests of one process have the same */
+  uint32_t backlog;       /* of so many requests in the queue no more is let in; 0: no limit */
   uint8_t body_stream;    /* the body comes by ph_body_push and ends with ph_body_end */
   /* The response: written by ph_take, lent until ph_release. */
   uint32_t state;
@@ -55,7 +61,7 @@ int ph_body_set(ph_slot *s, const void *p, uint64_t n);
 void *ph_body_room(ph_slot *s, uint64_t n);
 /* Makes the first n bytes of it the body. GIL: no. */
 void ph_body_filled(ph_slot *s, uint64_t n);
-/* Queues the request. GIL: no. Thread: any. */
+/* Queues the request; PH_REFUSED comes as news where it may not. GIL: no. Thread: any. */
 void ph_submit(ph_slot *s);
 /* A further piece of a streamed body (copied). GIL: no. Thread: any. Bytes that wait to be read by the app, or -1 where memory is out. From
  * PH_BODY_HIGH on the caller should stop until PH_WANT_BODY. */
@@ -63,7 +69,8 @@ void ph_submit(ph_slot *s);
 int64_t ph_body_push(ph_slot *s, const void *p, uint32_t n);
 /* The streamed body is over: whole, or cut short (failed: the app's reads raise OSError). GIL: no. Thread: any. */
 void ph_body_end(ph_slot *s, int failed);
-/* The client is gone: reads of the body raise OSError, the next chunk ends the iteration, waiting threads wake. GIL: no. Thread: any. */
+/* The client is gone: a request in the queue leaves it; reads of the body raise OSError, the next chunk ends the iteration, waiting threads
+ * wake. GIL: no. Thread: any. */
 void ph_cancel(ph_slot *s);
 /* Makes an eventfd for ph_event_switch. The descriptor, or -1. Thread: any. */
 int ph_event_open(void);
@@ -80,6 +87,25 @@ void ph_sent(ph_slot *s, ph_chunk *first, ph_chunk *last);
 /* Makes the slot ready for another request. Only after PH_DONE was taken. first to last: the chunks that were taken and not given to ph_sent;
  * NULL where there are none. GIL: no. */
 void ph_release(ph_slot *s, ph_chunk *first, ph_chunk *last);
+
+/* How many requests are in the queue. Read it atomically. */
+extern uint32_t ph_queued;
+
+/* For how long the GIL may be held by one thread while requests wait for it: ns, 0: for ever. Before ph_run. Thread: any. */
+void ph_gil_timeout(int64_t ns);
+/* The Python stacks of all threads, as text: malloc'ed, NULL where memory is out. Waits up to a second for the GIL. Thread: any, after
+ * ph_run. */
+char *ph_stacks(void);
+/* What befell the Python threads. Numbers only grow, but for lost and held. */
+typedef struct ph_notices {
+  uint32_t losses; /* threads that did not come back after a deadline */
+  uint32_t lost;   /* of these, the ones that are still away */
+  uint32_t holds;  /* times that the GIL was held for too long */
+  int64_t held;    /* ns, the last time */
+} ph_notices;
+/* Changes with each notice; the eventfd is written. Read it atomically. */
+extern uint32_t ph_notice_count;
+ph_notices ph_notices_take(void); /* Thread: any. GIL: no. */
 
 /* A log line of the app or of the host. Free with ph_log_free. */
 typedef struct ph_logline {

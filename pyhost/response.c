@@ -247,7 +247,9 @@ static void close_result(slot *s, PyObject *result) {
 
 /* The request is over for the app's objects: what it kept of them is stale from here on. */
 static void retire(slot *s) {
+  pthread_mutex_lock(&s->mu);          /* who holds mu, and knows the generation, has a request that is not over */
   atomic_fetch_add(&s->generation, 1); /* before the look at busy: who raises busy looks at the generation after that */
+  pthread_mutex_unlock(&s->mu);
   while (s->busy || s->reading) {
     /* Another thread of the app is inside a call on this request: it sees the new generation and leaves. */
     PyThreadState *ts = py.PyEval_SaveThread();
@@ -259,10 +261,16 @@ static void retire(slot *s) {
   }
 }
 
+/* Whether the exception that is set is one that the host itself brought about, and logged where need be. */
+static bool expected(slot *s, bool interrupted) {
+  return (atomic_load(&s->cancelled) && py.PyErr_ExceptionMatches(ph_exc_OSError)) ||
+         (interrupted && py.PyErr_ExceptionMatches(exc_RequestTimeout));
+}
+
 void request_run(slot *s) {
   PyObject *input = NULL, *environ = NULL, *sr = NULL, *result = NULL, *app = app_of(s);
-  if (atomic_load(&s->cancelled)) { /* the client left while the request waited */
-    atomic_fetch_add(&s->generation, 1);
+  if (atomic_load(&s->cancelled)) { /* the client left as the request was taken */
+    retire(s);
     output_flags(s, PH_FAILED | PH_DONE, false);
     return;
   }
@@ -279,9 +287,10 @@ void request_run(slot *s) {
   if (ph_forked) ph_forked_exit();
   if (!result) goto out;
   failed = send_result(s, result) < 0;
-out:
+out:;
+  bool interrupted = deadline_disarm(s);
   if (failed) {
-    if (!(atomic_load(&s->cancelled) && py.PyErr_ExceptionMatches(ph_exc_OSError))) ph_log_exception(&s->pub, "the app raised");
+    if (!expected(s, interrupted)) ph_log_exception(&s->pub, "the app raised");
     py.PyErr_Clear();
   }
   bool work = result && !failed && !complete_at_once(py_type_borrowed(result));

@@ -36,7 +36,7 @@ static char *initialize(const ph_start_options *o) {
   char **argv = calloc((size_t)n + 1, sizeof *argv);
   if (!argv) return strdup("no memory");
   argv[0] = (char *)o->python;
-  memcpy(argv + 1, o->args, (size_t)o->nargs * sizeof *argv);
+  if (o->nargs) memcpy(argv + 1, o->args, (size_t)o->nargs * sizeof *argv);
   argv[n - 2] = "-c";
   argv[n - 1] = "";
 
@@ -76,9 +76,18 @@ static int find_builtins(void) {
   return rc;
 }
 
+int ph_helpers_add(const char *text, const char *file) {
+  PyObject *code = py.Py_CompileString(text, file, Py_file_input), *r = NULL;
+  if (code) r = py.PyEval_EvalCode(code, helpers, helpers);
+  int rc = r ? 0 : -1;
+  PY_XDECREF(code);
+  PY_XDECREF(r);
+  return rc;
+}
+
 /* Runs py/host.py as a module of a name that no app uses. */
 static int load_helpers(const char *text) {
-  PyObject *code = NULL, *r = NULL, *name = NULL;
+  PyObject *name = NULL;
   PyObject *module = py.PyImport_AddModule("_gowsgi_host"); /* borrowed; sys.modules holds it */
   if (!module) return -1;
   helpers = py.PyModule_GetDict(module);
@@ -86,34 +95,40 @@ static int load_helpers(const char *text) {
   int rc = -1;
   if (!(name = py.PyUnicode_FromString("<gowsgi>/host.py")) || py.PyDict_SetItemString(helpers, "__file__", name) != 0) goto done;
   if (py.PyDict_SetItemString(helpers, "__builtins__", py.PyEval_GetBuiltins()) != 0 || ph_errlog_init(helpers) != 0) goto done;
-  if (!(code = py.Py_CompileString(text, "<gowsgi>/host.py", Py_file_input))) goto done;
-  if (!(r = py.PyEval_EvalCode(code, helpers, helpers))) goto done;
-  rc = 0;
+  rc = ph_helpers_add(text, "<gowsgi>/host.py");
 done:
   PY_XDECREF(name);
-  PY_XDECREF(code);
-  PY_XDECREF(r);
   return rc;
 }
 
 static int prepare(const ph_start_options *o) {
   /* threading takes the thread that imports it for the main one (up to 3.12): this one, before a view can. */
-  PyObject *threading = py.PyImport_ImportModule("threading"), *dir = NULL, *r = NULL;
+  PyObject *threading = py.PyImport_ImportModule("threading"), *dir = NULL, *api = NULL, *r = NULL, *installed = NULL;
   int rc = -1;
   if (!threading || find_builtins() != 0 || load_helpers(o->helper) != 0) goto done;
   if (!(dir = py.PyUnicode_DecodeFSDefault(o->dir)) || !(r = ph_helper_call("prepare", dir, NULL))) goto done;
+  if (!(api = py.PyUnicode_FromString(o->api)) || !(installed = ph_helper_call("install", api, NULL))) goto done;
   if (ph_signals_pretend() != 0 || ph_fork_init() != 0 || ph_request_init() != 0) goto done;
   rc = 0;
 done:
   PY_XDECREF(threading);
   PY_XDECREF(dir);
+  PY_XDECREF(api);
   PY_XDECREF(r);
+  PY_XDECREF(installed);
   return rc;
 }
 
-char *ph_python_start(const ph_start_options *o) {
-  if (!(ph_spool_dir = strdup(o->spool_dir))) return strdup("no memory");
+bool ph_spool_set(const ph_start_options *o) {
+  char *dir = strdup(o->spool_dir);
+  if (!dir) return false;
+  ph_spool_dir = dir;
   ph_spool_limit = o->spool_limit;
+  return true;
+}
+
+char *ph_python_start(const ph_start_options *o) {
+  if (!ph_spool_set(o)) return strdup("no memory");
   ph_multiprocess = o->multiprocess != 0;
   char *error = initialize(o);
   if (error) return error;

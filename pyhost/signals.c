@@ -9,6 +9,7 @@ enum { NSIG_MAX = 64 };
 static struct sigaction go[NSIG_MAX + 1];  /* as Go set them */
 static struct sigaction app[NSIG_MAX + 1]; /* the app's, where ours or Go's had to take its place */
 static bool app_set[NSIG_MAX + 1];
+static struct sigaction kept[NSIG_MAX + 1]; /* the app's and CPython's from before Go's start */
 static uint64_t wanted_by_go;
 static void *go_handler; /* the one function that Go uses for all signals */
 
@@ -22,6 +23,11 @@ void ph_signals_record(uint64_t wanted) {
   go_handler = (void *)go[SIGURG].sa_sigaction;
 }
 
+void ph_signals_suspend(void) {
+  for (int sig = 1; sig <= NSIG_MAX; sig++)
+    if (usable(sig)) sigaction(sig, &go[sig], &kept[sig]);
+}
+
 const struct sigaction *ph_signals_go(int sig) { return &go[sig]; }
 
 static bool is_plain(const struct sigaction *a) {
@@ -29,6 +35,22 @@ static bool is_plain(const struct sigaction *a) {
 }
 
 static bool is_go(const struct sigaction *a) { return !is_plain(a) && (void *)a->sa_sigaction == go_handler; }
+
+void ph_signals_resume(uint64_t wanted, bool sigint_default) {
+  struct sigaction first[NSIG_MAX + 1];
+  memcpy(first, go, sizeof first);
+  ph_signals_record(wanted);
+  for (int sig = 1; sig <= NSIG_MAX; sig++) {
+    const struct sigaction *k = &kept[sig];
+    if (!usable(sig)) continue;
+    if (ph_crash_serves(sig)) {
+      ph_crash_install(sig, ph_crash_is(k) ? ph_crash_before(sig) : is_plain(k) ? NULL : k);
+      continue;
+    }
+    bool same = (void *)k->sa_sigaction == (void *)first[sig].sa_sigaction;
+    if (!same && !(sig == SIGINT && sigint_default)) sigaction(sig, k, NULL);
+  }
+}
 
 /* Signals that Go's runtime itself needs: to preempt goroutines, and for profiles. */
 static bool is_runtimes(int sig) { return sig == SIGURG || sig == SIGPROF; }

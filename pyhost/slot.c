@@ -46,6 +46,7 @@ void ph_cancel(ph_slot *p) {
   atomic_store(&s->cancelled, true);
   pthread_cond_broadcast(&s->cv);
   pthread_mutex_unlock(&s->mu);
+  dispatch_cancel(s);
 }
 
 void ph_take(ph_slot *p) {
@@ -69,6 +70,7 @@ void ph_release(ph_slot *p, ph_chunk *first, ph_chunk *last) {
   input_reset(s);
   output_reset(s);
   response_reset(s);
+  deadline_reset(s);
   atomic_store(&s->cancelled, false);
   if (p->rec_cap > 1 << 16) { /* one request with huge headers must not keep its memory for the life of the process */
     free(p->rec);
@@ -76,4 +78,5 @@ void ph_release(ph_slot *p, ph_chunk *first, ph_chunk *last) {
   }
   p->rec_len = 0, p->state = 0, p->chunks = NULL, p->status = p->headers = NULL;
   p->body_fd = -1, p->body_stream = 0;
+  p->timeout = p->queue_timeout = 0, p->backlog = 0;
 }

@@ -24,7 +24,9 @@ typedef struct slot {
   _Atomic uint32_t generation; /* one more when a request ends: what the app keeps of it is then stale */
   _Atomic bool cancelled;      /* the client is gone */
 
-  struct slot *queue_next; /* dispatch.c */
+  struct slot *queue_next, *queue_prev; /* dispatch.c */
+  bool queued;
+  uint64_t queued_at;
   struct slot *event_next; /* events.c */
   _Atomic bool event_queued;
 
@@ -41,6 +43,11 @@ typedef struct slot {
   body_block *win_block;
   _Atomic bool reading; /* one reader at a time: the window is not for two */
   bool full;            /* Go was told that much waits, and stopped */
+
+  /* deadline.c */
+  _Atomic uint64_t deadline; /* when the app has to be done, by dispatch_now; 0: it has no limit; PAST: that time has come */
+  _Atomic bool closing;      /* the app's part is over but for close(): it is not interrupted any more */
+  bool interrupted;          /* under mu: an exception was raised in the thread, and may be yet to come */
 
   _Atomic int busy; /* calls of the app that run with the GIL released on this slot; the request's end waits for them */
 
@@ -78,12 +85,15 @@ void unblocked_end(slot *s, PyThreadState *ts);
 handle *handle_live(PyObject *input, const char *what);
 handle *handle_data(PyObject *input);
 PyObject *input_new(slot *s);
+PyObject *request_extend(PyObject *self, PyObject *seconds);
 /* The dict of the request, new reference, or NULL with an exception. GIL: held. */
 PyObject *environ_new(slot *s, PyObject *input);
 /* Makes ahead what this thread's next request will need, where that is not there yet: a copy of the environ of its latest requests. To be
  * called when a reply was handed over; what was made is used sooner or later. No exception is set. GIL: held. */
 void request_prepare(void);
 int environ_init(void);
+/* Frees what this thread keeps for its next requests. GIL: held. */
+void request_thread_end(void);
 
 PyObject *app_of(slot *s);
 /* Borrowed: lives as long as o. GIL: held. */
@@ -97,6 +107,17 @@ static inline PyObject *py_type_borrowed(PyObject *o) {
 void body_free(slot *s);
 /* Gives back to the system the memory that is kept for the next bodies. GIL: either. Thread: any. */
 void body_trim(void);
+
+/* ---- deadline.c ---- */
+/* gowsgi.RequestTimeout; set once, before any app is imported. */
+extern PyObject *exc_RequestTimeout;
+/* No exception comes into this request's thread from here on. True: one had been raised in it. GIL: held. */
+bool deadline_disarm(slot *s);
+void deadline_reset(slot *s);
+/* Moves the deadline of a request, where it has one. 0, or -1 where the request is over or its deadline has passed. GIL: either. */
+int deadline_extend(slot *s, uint32_t generation, int64_t ns);
+/* Writes "GET /path" into name, cut at size - 1 bytes. The slot must not be given back meanwhile. GIL: either. */
+void request_name(slot *s, char *name, size_t size);
 
 /* ---- input.c ---- */
 extern PyMethodDef input_methods[];
@@ -131,16 +152,23 @@ void output_flags(slot *s, uint32_t flags, bool now);
 void output_reset(slot *s);
 
 /* ---- dispatch.c ---- */
+/* Queues a request, or refuses it. */
 void dispatch_submit(slot *s);
+/* Drops a request that is still in the queue. */
+void dispatch_cancel(slot *s);
 /* Go is to be told within a tick of the events that were pushed. Any thread. */
 void dispatch_tell_soon(void);
-/* The life of Python thread number me; returns never. GIL: held at the call. */
-void dispatch_loop(int me);
+/* The life of a Python thread that has a place under this number; returns only where the place was given to another. GIL: held. */
+void dispatch_loop(int number);
 /* switch_interval: seconds. Once, before dispatch_loop and dispatch_submit. 0, or -1 where memory or threads are short. GIL: either. */
 int dispatch_init(int threads, double switch_interval, bool gil);
 
 /* ---- thread.c ---- */
 void thread_set_current(slot *s);
+/* Starts a daemon thread of Python's that runs def(argument). GIL: held. 0, or -1 with an exception. */
+int thread_start(PyMethodDef *def, const char *name, int argument);
+/* The same for a thread that has a place under this number. */
+int thread_start_numbered(int number);
 /* The GIL's switch interval in seconds, as the app last set it. GIL: held. */
 double thread_switch_interval(void);
 

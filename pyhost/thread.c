@@ -1,7 +1,7 @@
 /* Python threads: threading.Thread objects whose target is the C loop, so that names, threading.local, trace hooks and enumerate() are as
  * in any other server. */
 #define _GNU_SOURCE
-#include "slot.h"
+#include "dispatch.h"
 #include <stdio.h>
 
 static __thread slot *current __attribute__((tls_model("initial-exec")));
@@ -11,14 +11,16 @@ void thread_set_current(slot *s) { current = s; }
 
 static PyObject *thread_main(PyObject *self, PyObject *number) {
   (void)self;
-  long me = py.PyLong_AsLong(number);
-  if (me < 0) return NULL;
+  long n = py.PyLong_AsLong(number);
+  if (n < 0) return NULL;
   char name[32];
-  snprintf(name, sizeof name, "gowsgi-%d", (int)me + 1);
+  snprintf(name, sizeof name, "gowsgi-%d", (int)n + 1);
   pthread_setname_np(pthread_self(), name); /* CPython does it from 3.14 on */
   ph_crash_thread_start();
-  dispatch_loop((int)me);
-  return NULL; /* not reached */
+  dispatch_loop((int)n);
+  request_thread_end();
+  py.Py_IncRef(ph_none);
+  return ph_none;
 }
 static PyMethodDef thread_main_def = {"gowsgi_thread", (PyCFunction)thread_main, METH_O, NULL};
 
@@ -40,22 +42,29 @@ static bool gil_enabled(void) {
   return enabled;
 }
 
+int thread_start(PyMethodDef *def, const char *name, int argument) {
+  PyObject *start = ph_helper("start_thread"), *r = NULL;
+  PyObject *args[3] = {py.PyCFunction_NewEx(def, NULL, NULL), py.PyUnicode_FromString(name), py.PyLong_FromLong(argument)};
+  if (start && args[0] && args[1] && args[2]) r = py.PyObject_CallFunctionObjArgs(start, args[0], args[1], args[2], NULL);
+  for (int i = 0; i < 3; i++) PY_XDECREF(args[i]);
+  PY_XDECREF(r);
+  return r ? 0 : -1;
+}
+
+int thread_start_numbered(int number) {
+  char name[32];
+  snprintf(name, sizeof name, "gowsgi-%d", number + 1);
+  return thread_start(&thread_main_def, name, number);
+}
+
 int ph_threads_start(int n) {
-  PyObject *start = ph_helper("start_thread"), *target = NULL;
-  if (!start) return -1;
-  if (dispatch_init(n, thread_switch_interval(), gil_enabled()) < 0) {
+  bool gil = gil_enabled();
+  if (dispatch_init(n, thread_switch_interval(), gil) < 0) {
     py.PyErr_NoMemory();
     return -1;
   }
-  if (!(target = py.PyCFunction_NewEx(&thread_main_def, NULL, NULL))) return -1;
+  if (stacks_init(gil) < 0 || keeper_start() < 0) return -1;
   int r = 0;
-  for (int i = 0; i < n && r == 0; i++) {
-    PyObject *number = py.PyLong_FromLong(i);
-    PyObject *t = number ? py.PyObject_CallFunctionObjArgs(start, target, number, NULL) : NULL;
-    r = t ? 0 : -1;
-    PY_XDECREF(number);
-    PY_XDECREF(t);
-  }
-  py.Py_DecRef(target);
+  for (int i = 0; i < n && r == 0; i++) r = thread_start_numbered(i);
   return r;
 }

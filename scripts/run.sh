@@ -15,4 +15,4 @@ build/demo-venv/bin/python testdata/demo/prepare.py
 echo "demo: http://127.0.0.1:$port/ (end it with Ctrl-C)"
 # --stream-input: the upload page shows how much the app has read while the rest is still on its way.
 exec bin/gowsgi-bundled serve --python "$PWD/build/demo-venv/bin/python" --chdir testdata/demo --bind "127.0.0.1:$port" \
-  --stream-input --mount /flask=flaskapp:app demo.wsgi:application
+  --workers 1 --stream-input --mount /flask=flaskapp:app demo.wsgi:application

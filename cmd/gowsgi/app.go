@@ -1,8 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/gowsgi/gowsgi/gateway"
 	"github.com/gowsgi/gowsgi/pyhost"
@@ -16,32 +16,34 @@ type appFlags struct {
 	Chdir     string     `placeholder:"FOLDER" help:"Go to this folder first: it is first on sys.path, and other relative paths start there. Default: the current one."`
 	Python    string     `placeholder:"PATH" help:"The Python to load: an executable, a virtualenv's folder, or 'bundled' (in a bundled build). Default: $VIRTUAL_ENV, $CONDA_PREFIX, .venv or venv beside the app, python3 on PATH, the bundled one."`
 	PythonArg pythonArgs `placeholder:"OPTION" help:"An option for Python: '-X dev', '-W error', -O, -OO, -B, -u or -E. Can be repeated."`
+	Config    string     `placeholder:"FILE" help:"A TOML file with settings: its keys are the names of these flags. Default: gowsgi.toml in the current folder, if it is there."`
 }
 
-// enter checks the flags and goes to the app's folder.
-func (f *appFlags) enter() ([]mount, error) {
-	mounts, err := allMounts(f.App, f.Mount)
-	if err != nil {
-		return nil, err
+// enter checks the flags and goes to the app's folder, by its path each time: it may be a link that was changed. base is the folder that
+// --chdir is relative to.
+func (f *appFlags) enter(base string) (dir string, mounts []mount, err error) {
+	if mounts, err = allMounts(f.App, f.Mount); err != nil {
+		return "", nil, err
 	}
-	if f.Chdir == "" {
-		return mounts, nil
+	switch {
+	case f.Chdir == "":
+		dir = base
+	case filepath.IsAbs(f.Chdir):
+		dir = f.Chdir
+	default:
+		dir = filepath.Join(base, f.Chdir)
 	}
-	if err := os.Chdir(f.Chdir); err != nil {
-		return nil, usageError("--chdir: %w", err)
+	if err := os.Chdir(dir); err != nil {
+		return "", nil, usageError("--chdir: %w", err)
 	}
-	return mounts, nil
+	return dir, mounts, nil
 }
 
 // open finds and starts Python. The options' Python, Args and Dir are filled in.
-func (f *appFlags) open(mounts []mount, o pyhost.Options) (*pyhost.Host, pyhost.Python, error) {
+func (f *appFlags) open(dir string, mounts []mount, o pyhost.Options) (*pyhost.Host, pyhost.Python, error) {
 	p, err := discover(f.Python, mounts)
 	if err != nil {
 		return nil, p, err
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, p, fmt.Errorf("the current folder: %w", err)
 	}
 	o.Python, o.Args, o.Dir = p, f.PythonArg, dir
 	host, err := pyhost.Open(o)

@@ -120,23 +120,31 @@ func listenFD(number string) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
+// bound is the address as String gives it, with the port that was found where it asks for any.
+func (b bind) bound(ln net.Listener) string {
+	if _, port, err := net.SplitHostPort(b.address); b.network == "tcp" && err == nil && port == "0" {
+		return ln.Addr().String()
+	}
+	return b.String()
+}
+
 // listenAll binds all addresses, or none.
-func listenAll(binds []bind) ([]net.Listener, error) {
-	var all []net.Listener
+func listenAll(binds []bind) ([]*inherited, error) {
+	var all []*inherited
 	for _, b := range binds {
 		ln, err := b.listen()
 		if err != nil {
 			closeAll(all)
 			return nil, err
 		}
-		all = append(all, ln)
+		all = append(all, &inherited{ln, b.bound(ln)})
 	}
 	return all, nil
 }
 
-func closeAll(all []net.Listener) {
-	for _, ln := range all {
-		ln.Close()
+func closeAll(all []*inherited) {
+	for _, l := range all {
+		_ = l.Close()
 	}
 }
 

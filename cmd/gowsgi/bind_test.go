@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -100,7 +101,11 @@ func TestAnInheritedListeningSocketIsTakenOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd := int(f.Fd())
+	defer f.Close()
+	fd, err := syscall.Dup(int(f.Fd())) // is closed by who takes it over
+	if err != nil {
+		t.Fatal(err)
+	}
 	ln := mustListen(t, bind{"fd", strconv.Itoa(fd)})
 	if ln.Addr().String() != tcp.Addr().String() {
 		t.Errorf("listens on %v, not %v", ln.Addr(), tcp.Addr())

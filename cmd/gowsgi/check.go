@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"text/tabwriter"
 	"time"
 
+	"github.com/alecthomas/kong"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/pyhost"
 	"github.com/gowsgi/gowsgi/pyhost/bundled"
 )
@@ -14,31 +18,44 @@ import (
 // checkEnd bounds what the apps do at their end (atexit) after a check.
 const checkEnd = 10 * time.Second
 
+// checkCmd has the flags of serve.
 type checkCmd struct {
-	appFlags
+	serveCmd
+}
+
+// Validate implements kong's interface. What serve needs but an app, check needs too.
+func (c *checkCmd) Validate() error {
+	served := c.serveCmd
+	if served.App == "" {
+		served.App = "none"
+	}
+	return served.Validate()
 }
 
 // Run prints what was found as it goes, so that a failure shows how far it came. Without an app it checks Python alone.
-func (c *checkCmd) Run(o *output) error {
-	mounts, err := c.enter()
+func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sources *config.Sources) error {
+	if err := printSettings(o.Out, sources.Settings(parsed)); err != nil {
+		return err
+	}
+	dir, mounts, err := c.enter(line.dir)
 	if err != nil {
 		return err
 	}
 	logger := newLogger(o.Log)
-	host, p, err := c.open(mounts, pyhost.Options{Logger: logger})
+	host, p, err := c.open(dir, mounts, pyhost.Options{Logger: logger})
 	if err != nil {
 		return err
 	}
-	line := func(name, format string, args ...any) {
+	say := func(name, format string, args ...any) {
 		fmt.Fprintf(o.Out, "%-12s%s\n", name, fmt.Sprintf(format, args...))
 	}
 	info := host.Info()
-	line("python", "CPython %s, %s, found by %s", info.Version, gil(info.FreeThreaded), p.Source)
-	line("executable", "%s", info.Executable)
-	line("libpython", "%s", info.Library)
-	line("prefix", "%s", info.Prefix)
+	say("python", "CPython %s, %s, found by %s", info.Version, gil(info.FreeThreaded), p.Source)
+	say("executable", "%s", info.Executable)
+	say("libpython", "%s", info.Library)
+	say("prefix", "%s", info.Prefix)
 	if p.Skipped != nil {
-		line("passed over", "%v", p.Skipped)
+		say("passed over", "%v", p.Skipped)
 	}
 	if err := checkBundled(o.Out, p); err != nil {
 		return &codeError{exitPython, err}
@@ -47,14 +64,27 @@ func (c *checkCmd) Run(o *output) error {
 		return err
 	}
 	for i, app := range host.Info().Apps {
-		line("app", "%s at %s/", app.Spec, mounts[i].prefix)
+		say("app", "%s at %s/", app.Spec, mounts[i].prefix)
 		if app.Framework != "" {
-			line("framework", "%s", app.Framework)
+			say("framework", "%s", app.Framework)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkEnd)
 	defer cancel()
 	return host.Shutdown(ctx)
+}
+
+// printSettings writes a table, and an empty line below it.
+func printSettings(out io.Writer, settings []config.Setting) error {
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	for _, s := range settings {
+		if s.Value == "" {
+			s.Value = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, s.Value, s.Origin)
+	}
+	fmt.Fprintln(table)
+	return table.Flush()
 }
 
 func gil(freeThreaded bool) string {

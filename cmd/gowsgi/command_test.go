@@ -19,14 +19,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/config"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
-// With this variable the test program is gowsgi.
+// With this variable the test program is gowsgi, and a worker of it is one without.
 const beCommand = "TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(beCommand) != "" {
+	if os.Getenv(beCommand) != "" || isWorker() {
 		os.Unsetenv(beCommand)
 		main()
 	}
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 func command(args ...string) *exec.Cmd {
 	c := exec.Command(os.Args[0], args...)
 	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "VIRTUAL_ENV=") && !strings.HasPrefix(kv, "PYTHON") && !strings.HasPrefix(kv, envPrefix) {
+		if !strings.HasPrefix(kv, "VIRTUAL_ENV=") && !strings.HasPrefix(kv, "PYTHON") && !strings.HasPrefix(kv, config.Prefix) {
 			c.Env = append(c.Env, kv)
 		}
 	}
@@ -223,7 +224,7 @@ func startServe(t *testing.T, c *exec.Cmd) *process {
 	return p
 }
 
-var servingLines = regexp.MustCompile(`msg="serving (.*) on (http://\S+|unix:.+) \(CPython (\S+), (.*), (\d+) threads\)"`)
+var servingLines = regexp.MustCompile(`msg="serving (.*) on (http://\S+|unix:.+) \(CPython (\S+), (.*), (\d+) workers? of (\d+) threads?\)"`)
 
 // urls waits for n lines that say where the server is.
 func (p *process) urls(t *testing.T, n int) []string {
@@ -325,7 +326,7 @@ func TestItServesOnEveryAddressAndEndsWith0(t *testing.T) {
 	c := command("serve", "--python", py.Executable, "--chdir", dir, "--bind", "127.0.0.1:0", "--bind", "unix:s.sock", "--bind", "fd:3", "--threads", "3",
 		"--mount", "/api=site_app:app", "--python-arg", "-O", "--python-arg", "-X dev", "site_app")
 	c.ExtraFiles = []*os.File{f}
-	c.Env = append(c.Env, "GOWSGI_GRACEFUL_TIMEOUT=20s", "GOWSGI_ODD=1", "KEPT=yes")
+	c.Env = append(c.Env, "GOWSGI_GRACEFUL_TIMEOUT=20s", "KEPT=yes")
 	p := startServe(t, c)
 	urls := p.urls(t, 3)
 	if urls[1] != "unix:s.sock" || urls[2] != "http://"+inherited.Addr().String() || strings.HasSuffix(urls[0], ":0") {
@@ -337,7 +338,7 @@ func TestItServesOnEveryAddressAndEndsWith0(t *testing.T) {
 			`\u00e4 site", "prefix": "`+py.Prefix+`"`)
 	}
 	wantParts(t, mustGet(t, urls[0], "/api/x"), `"script": "/api"`)
-	wantParts(t, p.text(), "serving site_app, /api=site_app:app on ", "CPython "+py.Version+", "+py.Prefix+", 3 threads")
+	wantParts(t, p.text(), "serving site_app, /api=site_app:app on ", "CPython "+py.Version+", "+py.Prefix+", ", " of 3 threads")
 	p.signal(t, syscall.SIGTERM)
 	if code := p.code(t); code != exitFine {
 		t.Errorf("exit code %d", code)
@@ -412,16 +413,16 @@ func TestRequestsThatDoNotFinishAreCutOffAtTheGracefulTimeout(t *testing.T) {
 	if code := p.code(t); code != exitFine {
 		t.Errorf("exit code %d", code)
 	}
-	wantParts(t, p.text(), "graceful timeout")
+	wantParts(t, p.text(), "requests in hand were cut off")
 }
 
 func TestASecondSignalEndsAtOnceWith1(t *testing.T) {
 	py, dir := python(t), siteDir(t)
 	p := startServe(t, command("serve", "--python", py.Executable, "--chdir", dir, "--bind", "127.0.0.1:0", "site_app"))
 	_, answer := hold(t, p, dir, p.urls(t, 1)[0])
-	p.signal(t, syscall.SIGINT)
+	p.signal(t, syscall.SIGTERM)
 	p.wait(t, "the first signal arrived", func() bool { return strings.Contains(p.text(), "draining") })
-	p.signal(t, syscall.SIGINT)
+	p.signal(t, syscall.SIGTERM)
 	if code := p.code(t); code != exitOther {
 		t.Errorf("exit code %d", code)
 	}

@@ -11,5 +11,8 @@ package main
 import "os"
 
 func main() {
+	if isWorker() {
+		os.Exit(runWorker(os.Stderr))
+	}
 	os.Exit(run(takeArgs(), os.Stdout, os.Stderr))
 }

@@ -26,6 +26,9 @@ func (a *pythonArgs) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
+// String is the options as a shell would have them, but for quotes.
+func (a pythonArgs) String() string { return strings.Join(a, " ") }
+
 // pythonArg checks one option. Those that choose what python runs, or ask it for something else than to run, make no sense in a server.
 func pythonArg(option string) ([]string, error) {
 	if slices.Contains([]string{"-O", "-OO", "-B", "-u", "-E"}, option) {

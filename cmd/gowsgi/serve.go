@@ -2,31 +2,46 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
-	"runtime"
+	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/gowsgi/gowsgi/gateway"
-	"github.com/gowsgi/gowsgi/pyhost"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/privileges"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/reaper"
 )
 
 type serveCmd struct {
 	appFlags
 
-	Bind             []bind        `default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Where to listen: host:port, :port, [::1]:port, unix:PATH, or fd:N for an inherited socket. Can be repeated. Default: ${default}."`
-	Threads          int           `default:"16" help:"How many Python threads run the app at most."`
-	StreamInput      bool          `help:"Call the app before its request body has arrived, for apps that show progress. A slow upload then holds a Python thread."`
-	SpoolDir         string        `placeholder:"FOLDER" help:"Where long bodies wait, in files without a name. Default: $TMPDIR or /tmp."`
-	SpoolLimit       size          `default:"64m" placeholder:"SIZE" help:"How much of one response may wait there for a slow client (64k, 16m, 1g); past that the app waits. Default: ${default}."`
-	LimitRequestBody size          `default:"1g" placeholder:"SIZE" help:"The longest request body; a longer one is answered 413. 0: no limit. Default: ${default}."`
-	HeaderTimeout    time.Duration `default:"30s" placeholder:"TIME" help:"How long a client may take for a request's header. 0: no limit. Default: ${default}."`
-	BodyTimeout      time.Duration `default:"60s" placeholder:"TIME" help:"How long a client may send nothing of a body that it owes. 0: no limit. Default: ${default}."`
-	WriteTimeout     time.Duration `default:"60s" placeholder:"TIME" help:"How long a client may take nothing of a response. 0: no limit. Default: ${default}."`
-	IdleTimeout      time.Duration `default:"75s" placeholder:"TIME" help:"How long a connection may wait for its next request. 0: no limit. Default: ${default}."`
-	GracefulTimeout  time.Duration `default:"30s" placeholder:"TIME" help:"How long requests in hand may take to finish after SIGTERM or SIGINT. Default: ${default}."`
+	Bind             []bind           `default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Where to listen: host:port, :port, [::1]:port, unix:PATH, or fd:N for an inherited socket. Can be repeated. Default: ${default}."`
+	Workers          int              `default:"${cpus}" help:"How many worker processes. Default: one for each CPU that this process may use, here ${cpus}."`
+	Threads          int              `default:"16" help:"How many Python threads of each worker run the app at most."`
+	StreamInput      bool             `help:"Call the app before its request body has arrived, for apps that show progress. A slow upload then holds a Python thread."`
+	SpoolDir         string           `placeholder:"FOLDER" help:"Where long bodies wait, in files without a name. Default: $TMPDIR or /tmp."`
+	SpoolLimit       size             `default:"64m" placeholder:"SIZE" help:"How much of one response may wait there for a slow client (64k, 16m, 1g); past that the app waits. Default: ${default}."`
+	LimitRequestBody size             `default:"1g" placeholder:"SIZE" help:"The longest request body; a longer one is answered 413. 0: no limit. Default: ${default}."`
+	HeaderTimeout    time.Duration    `default:"30s" placeholder:"TIME" help:"How long a client may take for a request's header. 0: no limit. Default: ${default}."`
+	BodyTimeout      time.Duration    `default:"60s" placeholder:"TIME" help:"How long a client may send nothing of a body that it owes. 0: no limit. Default: ${default}."`
+	WriteTimeout     time.Duration    `default:"60s" placeholder:"TIME" help:"How long a client may take nothing of a response. 0: no limit. Default: ${default}."`
+	IdleTimeout      time.Duration    `default:"75s" placeholder:"TIME" help:"How long a connection may wait for its next request. 0: no limit. Default: ${default}."`
+	GracefulTimeout  time.Duration    `default:"30s" placeholder:"TIME" help:"How long requests in hand may take to finish after SIGTERM, and those of a worker that is replaced. Default: ${default}."`
+	RequestTimeout   time.Duration    `placeholder:"TIME" help:"How long the app may take for a request; then the client gets 504 and the app an exception. Default: no limit."`
+	QueueTimeout     time.Duration    `placeholder:"TIME" help:"How long a request may wait for a Python thread; then the client gets 503. Default: no limit."`
+	Backlog          int              `default:"2048" placeholder:"N" help:"How many requests of a worker may wait for a Python thread; more get 503. 0: any number. Default: ${default}."`
+	MaxStuck         int              `default:"3" placeholder:"N" help:"Replace a worker in which so many threads did not come back from a request that timed out. 0: never. Default: ${default}."`
+	GILTimeout       time.Duration    `name:"gil-timeout" default:"10s" placeholder:"TIME" help:"Replace a worker in which nobody could have the GIL for so long. 0: never. Default: ${default}."`
+	StartTimeout     time.Duration    `default:"2m" placeholder:"TIME" help:"How long a worker may take to import the app and answer the probe. 0: no limit. Default: ${default}."`
+	ControlSocket    string           `placeholder:"PATH" help:"Where commands such as gowsgi reload reach the server. Default: in $$RUNTIME_DIRECTORY, $$XDG_RUNTIME_DIR/gowsgi or a folder of this user's in $$TMPDIR, by the first address."`
+	User             string           `placeholder:"NAME" help:"Become this user, by name or number, once the addresses are bound. Only root can."`
+	Group            string           `placeholder:"NAME" help:"Become this group. Default: the user's."`
+	Umask            privileges.Umask `placeholder:"MASK" help:"Permissions that new files do not get, unix sockets among them, in octal: 027."`
+	PidFile          string           `placeholder:"PATH" help:"A file for the master's process number."`
+	LogFile          string           `placeholder:"PATH" help:"Append the log, and what the app prints, to a file, which SIGUSR1 opens anew. Default: standard error."`
+	HealthPath       string           `placeholder:"PATH" help:"Path of the app that a new worker must answer with less than 500 before it serves."`
+	MaxRequests      int64            `placeholder:"N" help:"Replace a worker after so many requests, up to a tenth more. Default: no limit."`
+	MaxWorkerAge     time.Duration    `placeholder:"TIME" help:"Replace a worker after that time, up to a tenth more. Default: no limit."`
+	MaxWorkerRSS     size             `name:"max-worker-rss" placeholder:"SIZE" help:"Replace a worker that uses more memory. Default: no limit."`
 }
 
 // Validate implements kong's interface.
@@ -34,78 +49,40 @@ func (c *serveCmd) Validate() error {
 	switch {
 	case c.App == "" && len(c.Mount) == 0:
 		return fmt.Errorf("name the app to serve, such as mysite.wsgi")
+	case len(c.Bind) == 0:
+		return fmt.Errorf("--bind: give an address to listen on")
+	case c.Workers < 1 || c.Workers > 1000:
+		return fmt.Errorf("--workers must be from 1 to 1000")
+	case c.HealthPath != "" && !strings.HasPrefix(c.HealthPath, "/"):
+		return fmt.Errorf("--health-path must start with a slash")
 	case c.Threads < 1 || c.Threads > 10000:
 		return fmt.Errorf("--threads must be from 1 to 10000")
 	case c.SpoolLimit < 1:
 		return fmt.Errorf("--spool-limit must be 1 byte or more")
-	case min(c.HeaderTimeout, c.BodyTimeout, c.WriteTimeout, c.IdleTimeout, c.GracefulTimeout) < 0:
-		return fmt.Errorf("a timeout must not be negative")
+	}
+	for name, value := range map[string]int64{
+		"header-timeout": int64(c.HeaderTimeout), "body-timeout": int64(c.BodyTimeout), "write-timeout": int64(c.WriteTimeout),
+		"idle-timeout": int64(c.IdleTimeout), "graceful-timeout": int64(c.GracefulTimeout), "start-timeout": int64(c.StartTimeout),
+		"request-timeout": int64(c.RequestTimeout), "queue-timeout": int64(c.QueueTimeout), "backlog": int64(c.Backlog),
+		"max-stuck": int64(c.MaxStuck), "gil-timeout": int64(c.GILTimeout),
+		"max-requests": c.MaxRequests, "max-worker-age": int64(c.MaxWorkerAge), "max-worker-rss": int64(c.MaxWorkerRSS),
+	} {
+		if value < 0 {
+			return fmt.Errorf("--%s must not be negative", name)
+		}
 	}
 	return nil
 }
 
-// Run serves until a signal or the app ends it.
-func (c *serveCmd) Run(o *output) error {
-	s := &serving{
-		log: newLogger(o.Log), graceful: c.GracefulTimeout, signals: takeSignals(), failed: make(chan error, len(c.Bind)),
-	}
-	raiseGOMAXPROCS()
-	mounts, err := c.enter()
-	if err != nil {
+// Run serves until a signal ends it.
+func (c *serveCmd) Run(o *output, line *commandLine) error {
+	m := &master{c: c, line: line, signals: make(chan os.Signal, 8), children: reaper.NewChildren()}
+	defer m.close()
+	signal.Notify(m.signals, masterSignals...)
+	if err := m.open(o.Log); err != nil {
 		return err
 	}
-	// Before Python: an address in use shows at once, and clients of a restarted server wait instead of being refused.
-	listeners, err := listenAll(c.Bind)
-	if err != nil {
-		return err
-	}
-	defer closeAll(listeners)
-	err = s.unlessStopped(func() error { return c.start(s, listeners, mounts) })
-	if err != nil {
-		return err
-	}
-	for _, ln := range listeners {
-		s.log.Info(servingLine(s.host.Info(), mounts, ln, c.Threads))
-		go func() { s.failed <- s.server.Serve(ln) }()
-	}
-	return s.wait()
-}
-
-// start loads Python and the apps and starts the Python threads.
-func (c *serveCmd) start(s *serving, listeners []net.Listener, mounts []mount) error {
-	spool := c.SpoolDir
-	if spool == "" {
-		spool = strings.Clone(os.TempDir()) // An app may overwrite the environment's memory.
-	}
-	host, p, err := c.open(mounts, pyhost.Options{
-		Threads: c.Threads, Logger: s.log, SpoolDir: spool, SpoolLimit: int64(c.SpoolLimit),
-		Signals: []syscall.Signal{syscall.SIGINT, syscall.SIGTERM},
-	})
-	if err != nil {
-		return err
-	}
-	if p.Skipped != nil {
-		s.log.Warn("python3 on PATH can't be loaded; the bundled Python serves", "reason", p.Skipped)
-	}
-	// The apps may fork while they are imported.
-	for _, ln := range listeners {
-		own(host, ln)
-	}
-	loaded, err := loadApps(host, mounts)
-	if err != nil {
-		return err
-	}
-	if err := host.Start(); err != nil {
-		return &codeError{exitPython, err}
-	}
-	s.host = host
-	s.server = &gateway.Server{
-		App: host, Mounts: loaded, Logger: s.log,
-		HeaderTimeout: unlimited(c.HeaderTimeout), BodyTimeout: unlimited(c.BodyTimeout),
-		WriteTimeout: unlimited(c.WriteTimeout), IdleTimeout: unlimited(c.IdleTimeout),
-		MaxBodySize: unlimited(int64(c.LimitRequestBody)), StreamInput: c.StreamInput, SpoolDir: spool,
-	}
-	return nil
+	return m.run()
 }
 
 // unlimited is the gateway's way to say no limit, which is 0 on the command line.
@@ -114,36 +91,4 @@ func unlimited[T time.Duration | int64](limit T) T {
 		return -1
 	}
 	return limit
-}
-
-// own has a listener closed in the processes that the app forks.
-func own(host *pyhost.Host, ln net.Listener) {
-	if sc, ok := ln.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { host.OwnFD(fd, true) })
-		}
-	}
-}
-
-// servingLine is what tells scripts and people where the server is.
-func servingLine(info pyhost.Info, mounts []mount, ln net.Listener, threads int) string {
-	var apps []string
-	for _, m := range mounts {
-		apps = append(apps, m.String())
-	}
-	build := ""
-	if info.FreeThreaded {
-		build = " free-threaded"
-	}
-	return fmt.Sprintf("serving %s on %s (CPython %s%s, %s, %d threads)",
-		strings.Join(apps, ", "), listenerURL(ln), info.Version, build, info.Prefix, threads)
-}
-
-// raiseGOMAXPROCS gives Go's scheduler four threads at least. With one or two, each call into C that takes longer than 20 us costs two
-// thread switches, which doubles the cost of a small request.
-func raiseGOMAXPROCS() {
-	const least = 4
-	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < least {
-		runtime.GOMAXPROCS(least)
-	}
 }

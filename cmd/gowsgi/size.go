@@ -26,3 +26,13 @@ func (s *size) UnmarshalText(text []byte) error {
 	*s = size(int64(n) * unit)
 	return nil
 }
+
+// String is the shortest way to write it.
+func (s size) String() string {
+	for i, suffix := range []string{"g", "m", "k"} {
+		if unit := size(1) << (10 * (3 - i)); s != 0 && s%unit == 0 {
+			return strconv.FormatInt(int64(s/unit), 10) + suffix
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}

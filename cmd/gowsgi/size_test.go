@@ -12,6 +12,11 @@ func TestSizesAreBytesOrWithAUnit(t *testing.T) {
 			t.Errorf("%q: got %d, %v", in, got, err)
 		}
 	}
+	for in, want := range map[size]string{0: "0", 1: "1", 1023: "1023", 1024: "1k", 1025: "1025", 3 << 20: "3m", 1 << 40: "1024g", -1 << 10: "-1k"} {
+		if got := in.String(); got != want {
+			t.Errorf("%d is written %s, not %s", in, got, want)
+		}
+	}
 	for _, in := range []string{"", "k", "-1", "+1", "1.5m", "1kb", "1 k", "1t", "0x10", "9223372036854775808", "8589934592g", "٣"} {
 		var got size
 		if err := got.UnmarshalText([]byte(in)); err == nil {

@@ -19,6 +19,7 @@ _PID = os.getpid()
 _DEFAULT_NAMES = ("application", "app")
 _directory = ""  # files are named relative to it
 _loaded = []  # the apps, in the order of their numbers
+api = None  # the module gowsgi
 
 
 def prepare(directory):
@@ -29,6 +30,15 @@ def prepare(directory):
     # print() goes to a pipe under a supervisor or in a container, where CPython would hold it back until 8 KiB are there.
     if sys.stdout is not None and not getattr(sys.stdout, "write_through", True):
         sys.stdout.reconfigure(line_buffering=True)
+
+
+def install(text):
+    """Makes the module that apps import as gowsgi."""
+    global api
+    api = sys.modules["gowsgi"] = type(sys)("gowsgi")
+    api.__spec__ = type(os.__spec__)("gowsgi", None, origin="gowsgi")
+    api.__file__ = "<gowsgi>/gowsgi.py"
+    exec(compile(text, api.__file__, "exec"), vars(api))
 
 
 # ---- loading an app ---------------------------------------------------------------------------------------------------------------
@@ -54,6 +64,22 @@ def load(spec):
         return None, _reason(e), format_exception(type(e), e, e.__traceback__)
     _loaded.append(app)
     return app, "", ""
+
+
+def run_postfork():
+    """Calls what the apps gave gowsgi.postfork. None, or (reason, traceback) of the first that fails."""
+    try:
+        while api._hooks:  # one may add another
+            hook = api._hooks.pop(0)
+            hook()
+    except BaseException as e:
+        if os.getpid() != _PID:
+            raise
+        name = getattr(hook, "__qualname__", None) or repr(hook)
+        what = traceback.format_exception_only(type(e), e)[-1].strip()
+        return "the gowsgi.postfork function %s raised %s" % (name, what), format_exception(type(e), e, e.__traceback__)
+    api._serving = True
+    return None
 
 
 def _find(spec):
@@ -247,9 +273,10 @@ def _reason(e):
 
 
 def _is_own(filename):
-    return filename == __file__ or filename.startswith("<frozen importlib") or filename.endswith(_IMPORTLIB)
+    return filename.startswith((_OWN, "<frozen importlib")) or filename.endswith(_IMPORTLIB)
 
 
+_OWN = os.path.dirname(__file__) + os.sep
 _IMPORTLIB = (os.sep + os.path.join("importlib", "__init__.py"), os.sep + os.path.join("importlib", "_bootstrap.py"))
 
 
@@ -425,16 +452,22 @@ def _flush():
             pass  # a closed pipe: nobody is left to tell
 
 
+_frozen_files = []  # weak references: gc.get_objects() leaves out what was frozen
+
+
+def _files():
+    # The type, since an object's __class__ may be a lazy one's whole set-up.
+    return [o for o in gc.get_objects() if issubclass(type(o), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))]
+
+
 def _flush_files():
     """Flushes files that the app left open, as CPython's own end does by destroying them."""
-    for o in gc.get_objects():
-        # The type, since an object's __class__ may be a lazy one's whole set-up.
-        if issubclass(type(o), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
-            try:
-                if not o.closed:
-                    o.flush()
-            except Exception:
-                pass  # a full disk, a closed pipe: as at CPython's end
+    for o in _files() + [ref() for ref in _frozen_files]:
+        try:
+            if o is not None and not o.closed:
+                o.flush()
+        except Exception:
+            pass  # a full disk, a closed pipe: as at CPython's end
 
 
 def shutdown():
@@ -458,17 +491,67 @@ def shutdown():
 _STACK = 8 << 20  # bytes; under an unlimited ulimit -s, and with musl, the default would be a fraction of what recursion needs
 
 
-def start_thread(target, number):
-    """Starts a Python thread that runs target(number)."""
+def start_thread(target, name, argument):
+    """Starts a Python thread that runs target(argument)."""
     size = threading.stack_size(_STACK)
     try:
-        thread = threading.Thread(target=target, args=(number,), name="gowsgi-%d" % (number + 1), daemon=True)
+        thread = threading.Thread(target=target, args=(argument,), name=name, daemon=True)
         thread.start()
     finally:
         threading.stack_size(size)  # the app's own threads keep the size that it chose
     # Started as a daemon, so that threading._shutdown does not wait for it. Threads that a view makes inherit what it says now: they are
     # waited for, as in servers whose threads are no daemons. The public setter refuses once a thread runs.
     thread._daemonic = False
+
+
+def stack(ident):
+    """The Python stack of a thread as bytes, the newest frame last."""
+    if _free_threaded():
+        return b"(on a free-threaded Python the stack of a thread that runs can't be read)"
+    frame = sys._current_frames().get(ident)
+    return _lines(frame) if frame is not None else b"(the thread is not in Python)"
+
+
+def _free_threaded():
+    return not getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+_NO_CODE = b"  (runs no Python code)"
+
+
+def _lines(frame):
+    frames = traceback.extract_stack(frame)
+    while frames and frames[0].filename == threading.__file__:
+        del frames[0]  # how every thread begins
+    if not frames:
+        return _NO_CODE
+    return "".join(traceback.format_list(frames)).rstrip("\n").encode("utf-8", "backslashreplace")
+
+
+def stacks(requests):
+    """The stacks of all threads as bytes. requests: texts by ident, of threads with a request in the app."""
+    # Not threading.enumerate(): it waits for a lock, which a thread that is stuck may have.
+    names = {ident: thread.name for ident, thread in list(threading._active.items())}
+    free_threaded = _free_threaded()
+    frames = {} if free_threaded else sys._current_frames()
+    parts = []
+    for ident in sorted({*frames, *names} - {threading.get_ident()}, key=lambda i: (i not in requests, names.get(i, ""))):
+        head = "%s (0x%x)" % (names.get(ident, "a thread that Python did not start"), ident)
+        if ident in requests:
+            head += ", " + requests[ident]
+        if ident in frames:
+            stack = _lines(frames[ident])
+        else:
+            stack = b"  (on a free-threaded Python the stack can't be read)" if free_threaded else _NO_CODE
+        parts.append(head.encode("utf-8", "backslashreplace") + b":\n" + stack + b"\n")
+    return b"\n".join(parts)
+
+
+def dump_on_signal(number, fd):
+    """Has the stacks of all threads written to fd when the signal comes, without the GIL."""
+    import faulthandler
+
+    faulthandler.register(number, file=fd, all_threads=True, chain=False)
 
 
 # ---- facts ------------------------------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def gowsgi(binary, name="gowsgi"):
     binary = os.path.abspath(binary)
 
     def command(app, port, threads, folder):
-        return [binary, "serve", "--bind", f"127.0.0.1:{port}", "--threads", str(threads), "--python", str(BIN / "python"), "--chdir", str(APPS),
+        return [binary, "serve", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", str(threads), "--python", str(BIN / "python"), "--chdir", str(APPS),
                 f"{app}:app"]
 
     return Server(name, f"{binary} --threads T", command, binary=binary)

@@ -55,7 +55,7 @@ class Server:
         self.kind, self.port, self.file = kind, port or free_port(), folder / "file"
         self.log = open(folder / "log", "ab")
         if kind == "gowsgi":
-            command = [gowsgi, "serve", "--bind", f"127.0.0.1:{self.port}", "--threads", "8", "--python", str(BIN / "python"),
+            command = [gowsgi, "serve", "--bind", f"127.0.0.1:{self.port}", "--workers", "1", "--threads", "8", "--python", str(BIN / "python"),
                        "--chdir", str(APPS), f"{app}:app"]
         else:
             command = [str(BIN / "gunicorn"), "-k", "gthread", "-w", "1", "--threads", "8", "--no-control-socket", "--graceful-timeout", "10",

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,9 +75,10 @@ func open(t *testing.T) *site {
 		binary = filepath.Join(t.TempDir(), "gowsgi")
 		command(t, nil, "go", "build", "-o", binary, "../../cmd/gowsgi")
 	}
-	cmd := exec.Command(binary, "serve", "--bind", "127.0.0.1:0", "--python", python, "--python-arg", "-B", "--stream-input",
+	cmd := exec.Command(binary, "serve", "--bind", "127.0.0.1:0", "--python", python, "--python-arg", "-B", "--stream-input", "--workers", "1",
 		"--mount", "/flask=flaskapp:app", "demo.wsgi:application")
-	cmd.Env = append(os.Environ(), data)
+	// A variable GOWSGI_... that the server does not know is an error.
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "GOWSGI_") }), data)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTheLastLineOfTheLogNamesTheRequestThatCrashedTheProcess(t *testing.T) {
+func TestTheLogNamesTheRequestThatCrashedAWorkerAndAnotherTakesItsPlace(t *testing.T) {
 	t.Parallel()
 	for path, sig := range map[string]syscall.Signal{"/segfault": syscall.SIGSEGV, "/abort": syscall.SIGABRT} {
 		t.Run(path[1:], func(t *testing.T) {
@@ -17,16 +17,18 @@ func TestTheLastLineOfTheLogNamesTheRequestThatCrashedTheProcess(t *testing.T) {
 			}
 			c := s.dial(t)
 			c.request("GET", path+"?with=a&query", "")
-			if code := s.waitExit(t); code == 0 {
-				t.Error("exit code 0")
-			}
-			<-s.log.ended
-			if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != sig {
-				t.Errorf("ended with %v, expected %v", s.cmd.ProcessState, sig)
+			line := s.waitLog(t, "a worker ended by itself")
+			if want := "signal: " + sig.String(); !strings.Contains(line, want) {
+				t.Errorf("%q does not say %q", line, want)
 			}
 			lines := s.log.all()
-			if last := lines[len(lines)-1]; !strings.Contains(last, "GET "+path) {
-				t.Errorf("the log's last line is %q", last)
+			for i, l := range lines {
+				if l == line && !strings.Contains(lines[i-1], "GET "+path) {
+					t.Errorf("the log's last line before that is %q", lines[i-1])
+				}
+			}
+			if got := s.getOK(t, "/fine"); got != "alive" {
+				t.Errorf("its successor says %q", got)
 			}
 		})
 	}

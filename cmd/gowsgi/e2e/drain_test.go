@@ -7,44 +7,61 @@ import (
 	"time"
 )
 
-func TestSIGTERMAndSIGINTLetRequestsInHandFinishAndExit0(t *testing.T) {
+func TestSIGTERMLetsRequestsInHandFinishAndExits0(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	s := start(t, "blocks", options{args: []string{"--threads", "2"}})
+	file, open := gate(t)
+	idle := s.dial(t)
+	idle.do("GET", "/fast", "").body()
+	var inHand []*client
+	for range 4 { // two run, two wait in the queue
+		c := s.dial(t)
+		c.request("GET", "/block?"+file, "")
+		inHand = append(inHand, c)
+	}
+	eventually(t, "two are in the app", func() bool { return s.countLog("blocked "+file) == 2 })
+	s.signal(t, syscall.SIGTERM)
+	eventually(t, "new connections are refused", func() bool {
+		c, err := net.DialTimeout(s.network, s.addr, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	idle.closed()
+	if !s.running() {
+		t.Fatal("ended with requests in hand")
+	}
+	open()
+	for _, c := range inHand {
+		r := c.head("GET")
+		if r.status != 200 || r.body() != "done" {
+			t.Errorf("a request in hand: %d", r.status)
+		}
+		c.closed()
+	}
+	if code := s.waitExit(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestSIGINTAndSIGQUITEndAtOnceWhatIsInHand(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
-			s := start(t, "blocks", options{args: []string{"--threads", "2"}})
+			s := start(t, "blocks", options{})
 			file, open := gate(t)
-			idle := s.dial(t)
-			idle.do("GET", "/fast", "").body()
-			var inHand []*client
-			for range 4 { // two run, two wait in the queue
-				c := s.dial(t)
-				c.request("GET", "/block?"+file, "")
-				inHand = append(inHand, c)
-			}
-			eventually(t, "two are in the app", func() bool { return s.countLog("blocked "+file) == 2 })
+			defer open()
+			c := s.dial(t)
+			c.request("GET", "/block?"+file, "")
+			s.waitLog(t, "blocked "+file)
 			s.signal(t, sig)
-			eventually(t, "new connections are refused", func() bool {
-				c, err := net.DialTimeout(s.network, s.addr, time.Second)
-				if err == nil {
-					c.Close()
-				}
-				return err != nil
-			})
-			idle.closed()
-			if !s.running() {
-				t.Fatal("ended with requests in hand")
-			}
-			open()
-			for _, c := range inHand {
-				r := c.head("GET")
-				if r.status != 200 || r.body() != "done" {
-					t.Errorf("a request in hand: %d", r.status)
-				}
-				c.closed()
-			}
 			if code := s.waitExit(t); code != 0 {
 				t.Errorf("exit code %d", code)
+			}
+			if r, err := c.tryHead("GET"); err == nil {
+				t.Errorf("a response %d to a request that was cut", r.status)
 			}
 		})
 	}

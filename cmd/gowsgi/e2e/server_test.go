@@ -34,7 +34,7 @@ type options struct {
 // server is a gowsgi process.
 type server struct {
 	network, addr string
-	pid           int
+	pid           int    // of its only worker
 	dir           string // for files of the test
 	opts          options
 	name          string
@@ -146,7 +146,7 @@ func launch(app string, o options) (*server, error) {
 	if spec == "" {
 		spec = "wsgi"
 	}
-	args := append([]string{"serve", "--bind", bind}, python.args...)
+	args := append([]string{"serve", "--bind", bind, "--workers", "1"}, python.args...)
 	if !o.noDir {
 		args = append(args, "--chdir", appDir(app))
 	}
@@ -167,7 +167,6 @@ func launch(app string, o options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.pid = s.cmd.Process.Pid
 	go s.log.read(r)
 	go func() {
 		_ = s.cmd.Wait()
@@ -183,6 +182,7 @@ func launch(app string, o options) (*server, error) {
 	if m[2] != "" {
 		s.network, s.addr = "unix", m[2]
 	}
+	s.pid = s.workers()[0]
 	return s, nil
 }
 
@@ -254,9 +254,33 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 	}
 }
 
+func (s *server) signalWorker(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(s.pid, sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill ends the master and the workers.
 func (s *server) kill() {
-	_ = s.cmd.Process.Kill()
+	for _, pid := range append(s.workers(), s.cmd.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 	<-s.exited
+}
+
+// workers are the pids of the worker processes.
+func (s *server) workers() (pids []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.cmd.Process.Pid))
+	for _, f := range files {
+		b, _ := os.ReadFile(f)
+		for _, field := range strings.Fields(string(b)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
 }
 
 // waitExit waits for the process to end by itself and returns its exit code, -1 where a signal ended it.
@@ -296,7 +320,7 @@ func (s *server) stop() []string {
 			return
 		}
 		if !s.opts.leftover {
-			if left := sessionProcesses(s.pid); len(left) > 0 && !within(3*time.Second, func() bool { left = sessionProcesses(s.pid); return len(left) == 0 }) {
+			if left := sessionProcesses(s.cmd.Process.Pid); len(left) > 0 && !within(3*time.Second, func() bool { left = sessionProcesses(s.cmd.Process.Pid); return len(left) == 0 }) {
 				add("left processes behind: %s", strings.Join(left, ", "))
 				for _, p := range left {
 					if pid, err := strconv.Atoi(strings.Fields(p)[0]); err == nil {

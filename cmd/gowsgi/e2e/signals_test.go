@@ -15,7 +15,7 @@ func TestSignalHandlersOfTheAppAreCalledOnPythonsMainThread(t *testing.T) {
 		}
 		s.waitLog(t, "handler called for "+name+" on main")
 	}
-	s.signal(t, syscall.SIGUSR1) // and from outside
+	s.signalWorker(t, syscall.SIGUSR1) // and from outside
 	eventually(t, "the second SIGUSR1 arrived", func() bool { return s.countLog("handler called for SIGUSR1 on main") == 2 })
 	if got := s.getOK(t, "/"); strings.Count(got, "SIGUSR1") != 2 {
 		t.Errorf("%q", got)
@@ -39,7 +39,7 @@ func TestManySignalsUnderLoadHarmNothing(t *testing.T) {
 	s := start(t, "signals", options{})
 	c := s.dial(t)
 	for range 300 {
-		s.signal(t, syscall.SIGUSR1)
+		s.signalWorker(t, syscall.SIGUSR1)
 		if r := c.do("GET", "/in_view", ""); r.status != 200 {
 			t.Fatal(r.status)
 		} else {

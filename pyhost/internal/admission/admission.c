@@ -221,6 +221,17 @@ void adm_deliver(admission *a, int me, uint64_t at) {
   set_state(a, t, ADM_DELIVERING);
 }
 
+void adm_dropped(admission *a) {
+  if (--a->queued == 0) a->emptied = true;
+}
+
+void adm_lost(admission *a, int me) {
+  adm_thread *t = &a->threads[me];
+  a->in_app--;
+  set_state(a, t, ADM_OFF);
+  *t = (adm_thread){0}; /* the next one's clock begins anew */
+}
+
 /* How much of a core the threads used since the last measure. */
 static void measure(admission *a, uint64_t at) {
   double elapsed = (double)(at - a->measured), total = 0;

@@ -90,6 +90,10 @@ bool adm_took(admission *a, int me, uint64_t at);
 int adm_finished(admission *a, int me, uint64_t at, int untold);
 /* The queue is empty: the thread goes off to deliver the replies. After that call adm_rest. */
 void adm_deliver(admission *a, int me, uint64_t at);
+/* A request left the queue, and no thread took it. */
+void adm_dropped(admission *a);
+/* A thread that has a request in the app is counted no more, and is OFF; another will take its place by adm_rest. */
+void adm_lost(admission *a, int me);
 /* Whether a request waits for which a tick may have a thread woken. */
 bool adm_needs_ticks(const admission *a);
 /* Whether adm_tick wants threads[].cpu set to their CPU clocks, in nanoseconds: of all, else of those in the app. */

@@ -68,6 +68,14 @@ func (p *policy) finished(me int, t time.Duration, untold int) int {
 	return int(C.adm_finished(p.c, C.int(me), at(t), C.int(untold)))
 }
 
+func (p *policy) dropped()    { C.adm_dropped(p.c) }
+func (p *policy) lost(me int) { C.adm_lost(p.c, C.int(me)) }
+func (p *policy) inApp() int  { return int(p.c.in_app) }
+func (p *policy) usedSinceMeasure(me int) int {
+	t := unsafe.Slice(p.threads, int(p.c.n))[me]
+	return int(t.cpu - t.cpu_measured)
+}
+
 func (p *policy) needsTicks() bool { return bool(C.adm_needs_ticks(p.c)) }
 
 func (p *policy) wantsClocks(t time.Duration) bool {

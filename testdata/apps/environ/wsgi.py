@@ -3,7 +3,7 @@ import json
 
 
 def application(environ, start_response):
-    wrong = [k for k, v in environ.items() if type(k) is not str or (not k.startswith("wsgi.") and type(v) is not str)]
+    wrong = [k for k, v in environ.items() if type(k) is not str or (not k.startswith(("wsgi.", "gowsgi.")) and type(v) is not str)]
     plain = {k: v if isinstance(v, (str, int, tuple)) else repr(v) for k, v in environ.items()}
     plain["e2e.not_str"] = wrong
     plain["e2e.type"] = type(environ).__name__

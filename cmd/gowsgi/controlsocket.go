@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
+)
+
+// controlFlags say where a server's control socket is.
+type controlFlags struct {
+	Bind          []bind `default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Where the server listens, by which its control socket is found. Default: ${default}."`
+	ControlSocket string `placeholder:"PATH" help:"The server's control socket. Default: found by its first address."`
+	Config        string `placeholder:"FILE" help:"The server's TOML file. Default: gowsgi.toml in the current folder, if it is there."`
+}
+
+// controlFolder is where control sockets are that no flag names: the service's own folder under systemd, else one that only this user may
+// use.
+func controlFolder() string {
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+		first, _, _ := strings.Cut(dir, ":")
+		return first
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "gowsgi")
+	}
+	return filepath.Join(os.TempDir(), "gowsgi-"+strconv.Itoa(os.Getuid()))
+}
+
+// controlPath is where the control socket of the server with that first address is.
+func controlPath(flag, address string) string {
+	if flag != "" {
+		return flag
+	}
+	return filepath.Join(controlFolder(), strings.NewReplacer("/", "_", "[", "", "]", "").Replace(address)+".sock")
+}
+
+// listenControl makes the control socket, for this user alone.
+func listenControl(path string) (*net.UnixListener, error) {
+	dir := filepath.Dir(path)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("the control socket's folder: %w", err)
+	}
+	if dir == controlFolder() {
+		var st syscall.Stat_t
+		if err := syscall.Stat(dir, &st); err != nil {
+			return nil, fmt.Errorf("the control socket's folder: %w", err)
+		}
+		if int(st.Uid) != os.Geteuid() && os.Geteuid() != 0 {
+			return nil, fmt.Errorf("the control socket's folder %s belongs to another user; name one with --control-socket", dir)
+		}
+	}
+	if err := removeStale(path); err != nil {
+		return nil, fmt.Errorf("the control socket %s: %w", path, err)
+	}
+	old := syscall.Umask(0o177)
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	syscall.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("the control socket: %w", err)
+	}
+	return ln, nil
+}
+
+// answerCommands does what commands such as "gowsgi reload" ask for, until the socket is closed.
+func (m *master) answerCommands() {
+	for {
+		c, err := m.commands.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			conn := control.New(c)
+			defer conn.Close()
+			order, err := conn.Receive()
+			if err != nil {
+				return
+			}
+			answer := control.Message{Kind: control.Result}
+			if err := m.command(order); err != nil {
+				answer.Code, answer.Text = exitCode(err)
+			}
+			_ = conn.Send(answer)
+		}()
+	}
+}
+
+func (m *master) command(order control.Message) error {
+	switch order.Kind {
+	case control.Reload:
+		return m.reload()
+	case control.Stacks:
+		m.tellAll(control.Stacks)
+		return nil
+	}
+	return fmt.Errorf("the server is of another version: it does not know %q", order.Kind)
+}
+
+// ask sends an order to the server and waits for its answer.
+func (f *controlFlags) ask(kind string) error {
+	path := controlPath(f.ControlSocket, f.Bind[0].String())
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		return fmt.Errorf("no server answers at %s (%w); give the server's --bind, --control-socket or --config, and be the user that it was started by", path, err)
+	}
+	conn := control.New(c)
+	defer conn.Close()
+	if err := conn.Send(control.Message{Kind: kind}); err != nil {
+		return err
+	}
+	answer, err := conn.Receive()
+	switch {
+	case err != nil:
+		return fmt.Errorf("the server ended before it answered: %w", err)
+	case answer.Code != exitFine:
+		return &codeError{answer.Code, errors.New(strings.TrimPrefix(answer.Text, "gowsgi: "))}
+	}
+	return nil
+}
+
+// reloadCmd has a server exchange its workers.
+type reloadCmd struct{ controlFlags }
+
+// Run returns when all workers run the new code, or why not.
+func (c *reloadCmd) Run() error { return c.ask(control.Reload) }
+
+// stacksCmd has a server write the stacks of all Python threads to its log.
+type stacksCmd struct{ controlFlags }
+
+// Run returns when the workers have been told.
+func (c *stacksCmd) Run() error { return c.ask(control.Stacks) }

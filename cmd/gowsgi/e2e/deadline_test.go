@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newWorker waits until another process than the first serves alone.
+func (s *server) newWorker(t *testing.T) {
+	t.Helper()
+	eventually(t, "another worker serves alone", func() bool {
+		pids := s.workers()
+		return len(pids) == 1 && pids[0] != s.pid
+	})
+}
+
+func TestAWorkerWithStuckThreadsServesOnAndIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := start(t, "stuck", options{args: []string{"--threads", "4", "--request-timeout", "2s", "--max-stuck", "3", "--graceful-timeout", "10s"}})
+	first := s.getOK(t, "/pid")
+	others, done := make(chan error, 1), make(chan struct{})
+	go func() { others <- s.askUntil(done) }()
+	for _, path := range []string{"/sleep", "/call", "/loop"} {
+		if r := s.dial(t).do("GET", path+"?who", ""); r.status != 504 {
+			t.Errorf("%s: %d", path, r.status)
+		}
+		s.waitLog(t, "GET "+path+"?who")
+	}
+	s.newWorker(t)
+	close(done)
+	if err := <-others; err != nil {
+		t.Error(err)
+	}
+	if pid := s.getOK(t, "/pid"); pid == first {
+		t.Error("the worker with the stuck threads still serves")
+	}
+	log := strings.Join(s.log.all(), "\n")
+	for _, frame := range []string{"in loop", "time.sleep(3600)", "ctypes.CDLL(None).sleep(3600)"} {
+		if !strings.Contains(log, frame) {
+			t.Errorf("no stack with %q in the log", frame)
+		}
+	}
+}
+
+// askUntil asks for /other, one request after the other on connections of their own, until done is closed, and gives the first failure.
+func (s *server) askUntil(done <-chan struct{}) error {
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-time.After(5 * time.Millisecond):
+		}
+		resp, err := client.Get("http://" + s.addr + "/other")
+		if err != nil {
+			return err
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || string(body) != "fine" {
+			return fmt.Errorf("/other: %s %q %v", resp.Status, body, err)
+		}
+	}
+}
+
+func TestAWorkerWhoseGILIsHeldAnswersWithoutPythonAndIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := start(t, "stuck", options{args: []string{"--gil-timeout", "1s", "--graceful-timeout", "1s"}})
+	c := s.dial(t)
+	if r := c.do("GET", "/hold?who", ""); r.status != 504 {
+		t.Errorf("%d", r.status)
+	}
+	s.waitLog(t, "GET /hold?who")
+	s.waitLog(t, "in application")
+	s.newWorker(t)
+	if got := s.getOK(t, "/other"); got != "fine" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// deployment is a server of a copy of the traffic app, whose code a test may change.
+type deployment struct {
+	*server
+	folder  string // the copy
+	control string // its control socket
+}
+
+// copyOf copies an app's folder. The path is short, as those of unix sockets must be.
+func copyOf(t testing.TB, app string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(tmp, "app-")
+	if err == nil {
+		err = os.CopyFS(dir, os.DirFS(appDir(app)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// deploy starts a deployment with so many workers, all of which serve when it returns.
+func deploy(t testing.TB, workers int, o options) *deployment {
+	t.Helper()
+	d := &deployment{folder: copyOf(t, "traffic")}
+	d.control = filepath.Join(d.folder, "control.sock")
+	o.args = append([]string{"--chdir", d.folder, "--control-socket", d.control, "--workers", strconv.Itoa(workers), "--threads", "8"}, o.args...)
+	d.server = start(t, "traffic", o)
+	d.waitServing(t, workers)
+	return d
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// release changes the code to another release, by which it answers.
+func (d *deployment) release(t testing.TB, name string) {
+	t.Helper()
+	write(t, filepath.Join(d.folder, "release.py"), "NAME = \""+name+"\"\nHEALTH = \"200 OK\"\n")
+}
+
+// answersFrom checks that a new connection is answered by a release.
+func (d *deployment) answersFrom(t testing.TB, release string) {
+	t.Helper()
+	if r, body := d.get(t, "/short"); r.status != 200 || body != "short" || r.value("X-Release") != release {
+		t.Errorf("%d %q from release %q, expected %q", r.status, body, r.value("X-Release"), release)
+	}
+}
+
+// reload runs gowsgi reload.
+func (d *deployment) reload(t testing.TB) (output string, code int) {
+	t.Helper()
+	return runToEnd(t, command("reload", "--control-socket", d.control))
+}
+
+// reloadOK is reload where it must succeed, without a word.
+func (d *deployment) reloadOK(t testing.TB) {
+	t.Helper()
+	if out, code := d.reload(t); code != 0 || out != "" {
+		t.Fatalf("gowsgi reload: exit code %d\n%s\n%s", code, out, d.tail(30))
+	}
+}
+
+// waitServing waits until there are exactly n worker processes which all serve, and returns them.
+func (s *server) waitServing(t testing.TB, n int) (pids []int) {
+	t.Helper()
+	eventually(t, strconv.Itoa(n)+" workers serve", func() bool {
+		pids = s.workers()
+		for _, pid := range pids {
+			if !accepts(pid) {
+				return false
+			}
+		}
+		return len(pids) == n
+	})
+	return pids
+}
+
+// accepts says whether a worker takes connections: it has a second descriptor of the listener then.
+func accepts(pid int) bool {
+	seen := map[string]bool{}
+	for _, to := range fdLinks(strconv.Itoa(pid)) {
+		if strings.HasPrefix(to, "socket:") && seen[to] {
+			return true
+		}
+		seen[to] = true
+	}
+	return false
+}
+
+// gone says whether a process has ended, and its sockets are closed.
+func gone(pid int) bool { return len(fdLinks(strconv.Itoa(pid))) == 0 }
+
+// killHard ends a process by SIGKILL.
+func killHard(t testing.TB, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the killed process is gone", func() bool { return gone(pid) })
+}
+
+// ends waits until a process is gone, for d at most.
+func ends(t testing.TB, pid int, d time.Duration) {
+	t.Helper()
+	if !within(d, func() bool { return gone(pid) }) {
+		t.Errorf("process %d is still there after %v", pid, d)
+	}
+}

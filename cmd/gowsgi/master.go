@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/logfile"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/pidfile"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/reaper"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/systemd"
+)
+
+// master is the process that holds the listeners and looks after the workers. It holds no Python.
+type master struct {
+	c         *serveCmd
+	line      *commandLine
+	log       *slog.Logger
+	logFile   *logfile.Writer // nil where the log goes to standard error
+	logPath   string
+	pidFile   *pidfile.File
+	systemd   *systemd.Notifier
+	children  *reaper.Children
+	commands  *net.UnixListener
+	before    *upgradeState // nil where this program did not take another's place
+	handover  [2]int        // descriptors
+	loads     loads
+	loadsFD   int
+	listeners []*inherited
+	settings  atomic.Pointer[workerSettings] // for workers to come
+	pool      *supervisor.Pool
+	signals   chan os.Signal
+	last      atomic.Int64 // the signal that ends the server
+	reloading sync.Mutex   // one at a time
+	announce  sync.Once
+}
+
+// inherited is a listener that workers inherit. The master never accepts.
+type inherited struct {
+	net.Listener
+	address string // as --bind has it, but with the port that was found for 0
+}
+
+// fd is its descriptor, for as long as it is open.
+func (l *inherited) fd() (fd uintptr) {
+	if raw, err := l.Listener.(syscall.Conn).SyscallConn(); err == nil {
+		_ = raw.Control(func(n uintptr) { fd = n })
+	}
+	return fd
+}
+
+// masterSignals are what handleSignals knows.
+var masterSignals = []os.Signal{
+	syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGUSR1, syscall.SIGUSR2,
+	syscall.SIGPWR,
+}
+
+// run serves until a signal ends it.
+func (m *master) run() error {
+	m.pool = supervisor.New(supervisor.Options{
+		Workers: m.c.Workers, Start: m.spawn, StartTimeout: m.c.StartTimeout, GracefulTimeout: m.c.GracefulTimeout, Logger: m.log,
+	})
+	if m.before != nil {
+		if err := m.adopt(m.before); err != nil {
+			m.log.Error("workers of the program before this one are lost", "error", err)
+		}
+		go m.finishUpgrade()
+	}
+	go m.handleSignals()
+	go m.answerCommands()
+	watching, stop := context.WithCancel(context.Background())
+	defer stop()
+	go m.systemd.Watch(watching, func() bool { return m.pool.Serving() > 0 })
+	if reaper.Adopts() {
+		go func() {
+			if err := reaper.Run(watching, m.children.Has); err != nil && watching.Err() == nil {
+				m.log.Error("orphans are not collected any more", "error", err)
+			}
+		}()
+	}
+	code, err := m.pool.Run()
+	var failed *failure
+	switch {
+	case errors.As(err, &failed):
+		return &codeError{failed.code, errors.New(strings.TrimPrefix(failed.text, "gowsgi: "))}
+	case err != nil:
+		return err
+	}
+	return &codeError{code: code}
+}
+
+// handleSignals does what signals ask for, as gunicorn's users know them.
+func (m *master) handleSignals() {
+	for sig := range m.signals {
+		switch sig {
+		case syscall.SIGTERM: // graceful
+			m.stop(sig, false)
+		case syscall.SIGINT, syscall.SIGQUIT: // quick
+			m.stop(sig, true)
+		case syscall.SIGHUP:
+			go func() { _ = m.reload() }()
+		case syscall.SIGTTIN:
+			m.log.Info("one worker more", "workers", m.pool.Resize(+1))
+		case syscall.SIGTTOU:
+			m.log.Info("one worker less", "workers", m.pool.Resize(-1))
+		case syscall.SIGUSR1:
+			m.reopenLog()
+		case syscall.SIGUSR2:
+			go func() {
+				m.log.Error("the upgrade failed; all goes on as before", "error", m.upgrade())
+			}()
+		case syscall.SIGPWR:
+			m.tellAll(control.Stacks)
+		}
+	}
+}
+
+func (m *master) reopenLog() {
+	if m.logFile == nil {
+		m.log.Warn("SIGUSR1 opens the log file anew, but there is none: see --log-file")
+		return
+	}
+	if err := m.logFile.Reopen(); err != nil {
+		m.log.Error("the log goes on in the old file", "error", err)
+		return
+	}
+	m.tellAll(control.Reopen)
+}
+
+func (m *master) tellAll(kind string) {
+	m.pool.Each(func(w supervisor.Process) { w.(*workerProcess).tell(kind) })
+}
+
+// stop ends the server; called again, at once.
+func (m *master) stop(sig os.Signal, quick bool) {
+	if m.last.Swap(int64(sig.(syscall.Signal))) != 0 {
+		say(m.log, slog.LevelError, "ended at once by a second signal; requests in hand are lost", "signal", sig.String())
+	} else if quick {
+		say(m.log, slog.LevelInfo, "ending; requests in hand are lost", "signal", sig.String())
+	} else {
+		say(m.log, slog.LevelInfo, "draining: requests in hand may finish; a second signal ends the server at once", "signal", sig.String(),
+			"timeout", m.c.GracefulTimeout)
+	}
+	m.notify(m.systemd.Stopping())
+	for _, l := range m.listeners { // new clients are refused, or go to another server
+		_ = l.Close()
+	}
+	m.pool.Stop(quick)
+}
+
+func (m *master) lastSignal() syscall.Signal { return syscall.Signal(m.last.Load()) }
+
+// reload exchanges the workers for ones that run what is there now, by the settings that are there now. Addresses, user and log stay.
+func (m *master) reload() error {
+	m.reloading.Lock()
+	defer m.reloading.Unlock()
+	m.log.Info("reloading")
+	m.notify(m.systemd.Reloading())
+	c, err := m.line.reparse()
+	var settings *workerSettings
+	if err == nil {
+		settings, err = m.settingsOf(c)
+	}
+	if err == nil {
+		before := m.settings.Swap(settings)
+		if err = m.pool.Reload(c.Workers); err != nil {
+			m.settings.CompareAndSwap(settings, before)
+		}
+	}
+	m.notify(m.systemd.Ready(m.status()))
+	if err != nil {
+		m.log.Error("the reload failed; the workers that served before go on\n" + err.Error())
+		return err
+	}
+	m.log.Info("reloaded")
+	return nil
+}
+
+func (m *master) notify(err error) {
+	if err != nil {
+		m.log.Warn("systemd can't be told", "error", err)
+	}
+}
+
+func (m *master) status() string {
+	s := m.settings.Load()
+	var apps []string
+	for _, a := range s.Apps {
+		apps = append(apps, mount{a.Prefix, a.Spec}.String())
+	}
+	return fmt.Sprintf("serving %s with %s of %s", strings.Join(apps, ", "), count(m.c.Workers, "worker"), count(s.Threads, "thread"))
+}
+
+// serving tells scripts and people where the server is, when the first worker serves.
+func (m *master) serving(info workerInfo) {
+	m.announce.Do(func() {
+		s := m.settings.Load()
+		var apps []string
+		for _, a := range s.Apps {
+			apps = append(apps, mount{a.Prefix, a.Spec}.String())
+		}
+		build := ""
+		if info.FreeThreaded {
+			build = " free-threaded"
+		}
+		for _, l := range m.listeners {
+			m.log.Info(fmt.Sprintf("serving %s on %s (CPython %s%s, %s, %s of %s)", strings.Join(apps, ", "), listenerURL(l.Listener),
+				info.Version, build, info.Prefix, count(m.c.Workers, "worker"), count(s.Threads, "thread")))
+		}
+		m.notify(m.systemd.Ready(m.status()))
+	})
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+// workerSettings are all that a worker is told, over its control socket.
+type workerSettings struct {
+	Worker       int // its number
+	Generation   int
+	Dir          string // the apps' folder; opened by its path, which may be a link that was changed since
+	Apps         []appSetting
+	Python       pyhost.Python
+	PythonArgs   []string
+	Threads      int
+	Multiprocess bool
+	Listeners    int // descriptors from firstListener on
+	Probe        string
+	LogFile      string
+
+	StreamInput                                           bool
+	SpoolDir                                              string
+	SpoolLimit, MaxBodySize                               int64
+	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
+	GracefulTimeout, RequestTimeout, QueueTimeout         time.Duration
+	Backlog, MaxStuck                                     int
+	GILTimeout                                            time.Duration
+	MaxRequests                                           int64
+	MaxAge                                                time.Duration
+	MaxRSS                                                int64
+}
+
+// appSetting is one mount.
+type appSetting struct{ Prefix, Spec string }
+
+// Descriptors that a worker inherits, beside the standard three.
+const (
+	controlFD     = 3
+	handoverOutFD = 4
+	handoverInFD  = 5
+	loadsFD       = 6
+	firstListener = 7
+)
+
+// workerInfo is what a worker tells when it serves.
+type workerInfo struct {
+	Version, Prefix string
+	FreeThreaded    bool
+}
+
+// settings are what the workers are told but for their number. Python is looked for anew each time: a virtualenv may have been exchanged.
+func (m *master) settingsOf(c *serveCmd) (*workerSettings, error) {
+	dir, mounts, err := c.enter(m.line.dir)
+	if err != nil {
+		return nil, err
+	}
+	var python pyhost.Python
+	if err := m.children.During(func() error {
+		python, err = discover(c.Python, mounts)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if python.Skipped != nil {
+		m.log.Warn("python3 on PATH can't be loaded; the bundled Python serves", "reason", python.Skipped)
+		python.Skipped = nil
+	}
+	spool := c.SpoolDir
+	if spool == "" {
+		spool = os.TempDir()
+	}
+	s := &workerSettings{
+		Dir: dir, Python: python, PythonArgs: c.PythonArg, Threads: c.Threads, Multiprocess: c.Workers > 1, Listeners: len(m.listeners),
+		Probe: c.HealthPath, LogFile: m.logPath, StreamInput: c.StreamInput, SpoolDir: spool, SpoolLimit: int64(c.SpoolLimit),
+		MaxBodySize:   unlimited(int64(c.LimitRequestBody)),
+		HeaderTimeout: unlimited(c.HeaderTimeout), BodyTimeout: unlimited(c.BodyTimeout),
+		WriteTimeout: unlimited(c.WriteTimeout), IdleTimeout: unlimited(c.IdleTimeout),
+		GracefulTimeout: c.GracefulTimeout, RequestTimeout: c.RequestTimeout, QueueTimeout: c.QueueTimeout, Backlog: c.Backlog,
+		MaxStuck: c.MaxStuck, GILTimeout: c.GILTimeout, MaxRequests: c.MaxRequests, MaxAge: c.MaxWorkerAge, MaxRSS: int64(c.MaxWorkerRSS),
+	}
+	for _, mount := range mounts {
+		s.Apps = append(s.Apps, appSetting{mount.prefix, mount.app})
+	}
+	return s, nil
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
+)
+
+// workerProcess is a worker as the master sees it.
+type workerProcess struct {
+	number  int
+	process *os.Process
+	control *control.Conn
+	ready   chan error
+	recycle chan string
+	closed  chan struct{}
+	exited  chan struct{}
+	exit    supervisor.Exit
+	signal  func() syscall.Signal // what the master got last
+	serving func(workerInfo)
+
+	told, shut sync.Once
+}
+
+// failure is why a worker could not start, in its own words.
+type failure struct {
+	code int
+	text string
+}
+
+func (f *failure) Error() string { return f.text }
+
+// spawn starts a worker process: this program once more, with the listeners and one end of a socket. What it runs on comes by the socket,
+// never by its arguments or environment, which the app sees and passes on.
+func (m *master) spawn(number int) (supervisor.Process, error) {
+	settings := *m.settings.Load()
+	settings.Worker = number
+	data, err := json.Marshal(settings)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer syscall.Close(theirs)
+	null, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		_ = ours.Close()
+		return nil, err
+	}
+	defer syscall.Close(null)
+	// Numbers, not files: (*os.File).Fd would make the listeners block, in all processes that share them.
+	files := []uintptr{uintptr(null), 1, 2, uintptr(theirs), uintptr(m.handover[0]), uintptr(m.handover[1]), uintptr(m.loadsFD)}
+	for _, l := range m.listeners {
+		files = append(files, l.fd())
+	}
+	var process *os.Process
+	err = m.children.Start(func() (pid int, err error) {
+		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{workerName + strconv.Itoa(number)}, &syscall.ProcAttr{
+			Env: os.Environ(), Files: files,
+			Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is the master's
+		})
+		if err != nil {
+			return 0, os.NewSyscallError("fork/exec", err)
+		}
+		process, err = os.FindProcess(pid)
+		return pid, err
+	})
+	if err != nil {
+		_ = ours.Close()
+		return nil, err
+	}
+	w := m.take(number, process, control.New(ours))
+	go func() { // it may not read for a while
+		if err := w.control.Send(control.Message{Kind: control.Settings, Data: data}); err != nil {
+			w.becomes(fmt.Errorf("its settings can't be sent: %w", err))
+		}
+	}()
+	return w, nil
+}
+
+// take makes a worker of a process that runs, and follows what it says and how it ends.
+func (m *master) take(number int, process *os.Process, conn *control.Conn) *workerProcess {
+	w := &workerProcess{
+		number: number, process: process, control: conn, ready: make(chan error, 1), recycle: make(chan string, 1),
+		closed: make(chan struct{}), exited: make(chan struct{}), signal: m.lastSignal, serving: m.serving,
+	}
+	heard := make(chan struct{})
+	go func() {
+		w.listen()
+		close(heard)
+	}()
+	go func() {
+		state, err := process.Wait()
+		m.children.Forget(process.Pid)
+		m.loads[number].Store(0)
+		select {
+		case <-heard: // its last words
+		case <-time.After(time.Second): // a process that it left behind may hold the socket
+		}
+		w.exit = supervisor.Exit{Code: -1, Text: "its end was not seen"}
+		if err == nil {
+			w.exit = supervisor.Exit{Code: state.ExitCode(), Text: state.String()}
+		}
+		_ = w.control.Close()
+		close(w.exited)
+	}()
+	return w
+}
+
+// becomes tells once whether the worker serves.
+func (w *workerProcess) becomes(err error) { w.told.Do(func() { w.ready <- err }) }
+
+func (w *workerProcess) listen() {
+	for {
+		m, err := w.control.Receive()
+		if err != nil {
+			return
+		}
+		switch m.Kind {
+		case control.Ready:
+			var info workerInfo
+			_ = json.Unmarshal(m.Data, &info)
+			w.serving(info)
+			w.becomes(nil)
+		case control.Failed:
+			w.becomes(&failure{m.Code, m.Text})
+		case control.Recycle:
+			select {
+			case w.recycle <- m.Text:
+			default:
+			}
+		case control.Closed:
+			w.shut.Do(func() { close(w.closed) })
+		}
+	}
+}
+
+func (w *workerProcess) Pid() int                { return w.process.Pid }
+func (w *workerProcess) Ready() <-chan error     { return w.ready }
+func (w *workerProcess) Recycle() <-chan string  { return w.recycle }
+func (w *workerProcess) Closed() <-chan struct{} { return w.closed }
+func (w *workerProcess) Exited() <-chan struct{} { return w.exited }
+func (w *workerProcess) Exit() supervisor.Exit   { return w.exit }
+
+func (w *workerProcess) Drain(timeout time.Duration) {
+	go func() {
+		_ = w.control.Send(control.Message{Kind: control.Drain, Timeout: timeout, Signal: int(w.signal())})
+	}()
+}
+
+// Kill ends the worker at once. What the app started goes on.
+func (w *workerProcess) Kill() { _ = w.process.Kill() }
+
+// tell sends an order. An error means that the worker is about to be gone.
+func (w *workerProcess) tell(kind string) {
+	go func() { _ = w.control.Send(control.Message{Kind: kind}) }()
+}
+
+// socketPair gives two connected sockets, closed on exec; the second is to be given to a process.
+func socketPair() (net.Conn, int, error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, -1, os.NewSyscallError("socketpair", err)
+	}
+	f := os.NewFile(uintptr(fds[0]), "control")
+	defer f.Close()
+	ours, err := net.FileConn(f)
+	if err != nil {
+		_ = syscall.Close(fds[1])
+		return nil, -1, err
+	}
+	return ours, fds[1], nil
+}

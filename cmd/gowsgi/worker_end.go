@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+// leastEnd is how long Python's end (non-daemon threads, atexit handlers, flushing) may take though the requests used up the graceful timeout.
+const leastEnd = time.Second
+
+// mostSay is how long a line of the log may take to be written while the server ends.
+const mostSay = time.Second
+
+func takeSignals() <-chan os.Signal {
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
+	return c
+}
+
+// unlessStopped runs f and returns its error, or ends the program where it is told to end first: an import can take long, and there is
+// nothing to drain yet.
+func (w *worker) unlessStopped(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case m, alive := <-w.orders:
+			if !alive || m.Kind == control.Drain {
+				return &codeError{code: exitFine}
+			}
+		case <-w.signals:
+			return &codeError{code: exitFine}
+		}
+	}
+}
+
+// say logs, but does not wait longer than mostSay for a log that can't be written (a pipe whose reader sleeps): the server ends all the same.
+func say(log *slog.Logger, level slog.Level, text string, args ...any) {
+	said := make(chan struct{})
+	go func() {
+		log.Log(context.Background(), level, text, args...)
+		close(said)
+	}()
+	select {
+	case <-said:
+	case <-time.After(mostSay):
+	}
+}
+
+// wait returns when the worker has ended.
+func (w *worker) wait() error {
+	for {
+		select {
+		case m, alive := <-w.orders:
+			switch {
+			case !alive:
+				say(w.log, slog.LevelWarn, "draining: the master is gone")
+				w.keep.Store(true)
+				return w.drain(w.s.GracefulTimeout, exitFine)
+			case m.Kind == control.Drain:
+				if m.Signal != 0 {
+					w.keep.Store(true)
+					w.host.HandleSignal(syscall.Signal(m.Signal))
+				}
+				return w.drain(m.Timeout, exitFine)
+			}
+		case sig := <-w.signals:
+			say(w.log, slog.LevelInfo, "draining: a signal came to this worker alone", "signal", sig.String())
+			if sig, ok := sig.(syscall.Signal); ok {
+				w.host.HandleSignal(sig)
+			}
+			return w.drain(w.s.GracefulTimeout, exitFine)
+		case code := <-w.host.ExitRequested():
+			say(w.log, slog.LevelInfo, "draining: the app asked to exit", "code", code)
+			return w.drain(w.s.GracefulTimeout, code)
+		case err := <-w.failed:
+			say(w.log, slog.LevelError, "draining: a listener failed", "error", err)
+			_ = w.drain(w.s.GracefulTimeout, exitOther)
+			return err
+		}
+	}
+}
+
+// drain stops accepting, lets the requests in hand finish within the time, and ends Python. The code is the app's where its own signal
+// handler raised SystemExit.
+func (w *worker) drain(timeout time.Duration, code int) error {
+	deadline := time.Now().Add(timeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	go w.hurry(cancel)
+	w.handover.stop()
+	w.balancer.stop()
+	go w.tellClosed()
+	if err := w.server.Shutdown(ctx); err != nil {
+		say(w.log, slog.LevelError, "requests in hand were cut off", "graceful-timeout", timeout, "error", err)
+	}
+	end, cancelEnd := context.WithTimeout(context.Background(), max(time.Until(deadline), leastEnd))
+	defer cancelEnd()
+	if err := w.host.Shutdown(end); err != nil && !errors.Is(err, pyhost.ErrState) {
+		say(w.log, slog.LevelError, "Python did not end well", "error", err)
+	}
+	// A handler that Shutdown waited for may have raised SystemExit just now; its code comes through a pipe.
+	select {
+	case code = <-w.host.ExitRequested():
+	case <-time.After(50 * time.Millisecond):
+	}
+	return &codeError{code: code}
+}
+
+// tellClosed tells the master when no listener accepts any more.
+func (w *worker) tellClosed() {
+	for range cap(w.failed) {
+		<-w.failed
+	}
+	_ = w.control.Send(control.Message{Kind: control.Closed})
+}
+
+// hurry cuts the requests in hand where the master, or a second signal, says that there is no more time.
+func (w *worker) hurry(cut func()) {
+	for {
+		select {
+		case m, alive := <-w.orders:
+			if !alive {
+				return
+			}
+			if m.Kind == control.Drain {
+				cut()
+			}
+		case <-w.signals:
+			cut()
+		}
+	}
+}

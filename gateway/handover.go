@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// Adopt serves a connection that another process accepted: a TCP or unix socket on which no request is in hand. fd is the server's from then
+// on, closed after an error too. Any goroutine, before Shutdown or while it runs.
+func (s *Server) Adopt(fd int) error {
+	s.init()
+	if s.pollErr != nil {
+		_ = syscall.Close(fd)
+		return s.pollErr
+	}
+	local, err := syscall.Getsockname(fd)
+	if err == nil {
+		err = syscall.SetNonblock(fd, true)
+	}
+	if err != nil {
+		_ = syscall.Close(fd)
+		return fmt.Errorf("gateway: a connection that was handed over: %w", os.NewSyscallError("getsockname", err))
+	}
+	peer, err := syscall.Getpeername(fd)
+	if err != nil { // the client left meanwhile, which is no error
+		_ = syscall.Close(fd)
+		return nil
+	}
+	to := addrOf(local)
+	s.watch(&conn{s: s, ends: endpointsOf(to, addrOf(peer), "http")}, fd, to != nil)
+	return nil
+}
+
+// handOver gives an idle connection to another process, if the server's owner knows one.
+func (c *conn) handOver() {
+	if f := c.s.HandOver; f != nil {
+		f(c.sock)
+	}
+}

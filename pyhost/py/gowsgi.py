@@ -1,0 +1,40 @@
+"""What an app may ask of the server that runs it.
+
+The server puts this module into sys.modules before it imports an app; nothing is installed. An app that also runs elsewhere guards the
+import:
+
+    try:
+        import gowsgi
+    except ImportError:
+        gowsgi = None
+"""
+
+_hooks = []  # what postfork was given, in order
+_serving = False  # the hooks of this process ran
+
+
+def postfork(function):
+    """Has function() called in each worker process, on Python's main thread, after the import of the app and before the first request.
+
+    With --preload the app is imported once and the workers are forked from that process: what can't be shared (connections, threads,
+    random generators of one's own) is made here. Without --preload it is called all the same, once, after the import, so that an app
+    needs one way only. Functions run in the order in which they were given; one that raises is a failed start. In a worker that serves
+    already, function is called at once.
+
+    Returns function, and so can be used as a decorator.
+    """
+    if not callable(function):
+        raise TypeError("gowsgi.postfork takes a function, not %s" % type(function).__name__)
+    if _serving:
+        function()
+    else:
+        _hooks.append(function)
+    return function
+
+
+class RequestTimeout(BaseException):
+    """Raised in the app where a request took longer than its deadline (--request-timeout): its client was answered already.
+
+    No subclass of Exception: "except Exception" is for the app's own failures. It may come between any two instructions of the request,
+    but neither in close() of its response nor in another request.
+    """

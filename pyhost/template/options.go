@@ -1,0 +1,33 @@
+package template
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+// Options say what a template imports. The workers' hosts are opened with the same Python, Args, Dir and Multiprocess.
+type Options struct {
+	// Python, Args, Dir and Multiprocess are those of [pyhost.Options]. Dir becomes the current folder.
+	Python       pyhost.Python
+	Args         []string
+	Dir          string
+	Multiprocess bool
+	// Apps are imported in this order.
+	Apps []App
+	// Warmup are paths, with or without a query, that are asked for after the import, by GET, each of the app that is mounted there. An
+	// exception, or an answer of 500 or more, is a failed start.
+	Warmup []string
+	// Force goes on where the app has threads after its import, which the workers then don't have.
+	Force bool
+	// Files is how many files each Fork passes, 1 to 250. Their numbers are kept free while the apps are imported.
+	Files int
+	// Logger gets what the apps log until they are forked; slog.Default where nil.
+	Logger *slog.Logger
+	// Stdin, Stdout and Stderr are those of the template and its workers; the null device and this process's own where nil.
+	Stdin, Stdout, Stderr *os.File
+}
+
+// App is an app and where it is mounted: "" or "/prefix".
+type App struct{ Prefix, Spec string }

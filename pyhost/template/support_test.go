@@ -1,0 +1,452 @@
+//go:build cgo
+
+package template
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+// The workers that the tests fork are this test program too: TestMain sees that it was forked from a template.
+
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	Main(func() int {
+		if Adopted() {
+			return serve()
+		}
+		return m.Run()
+	})
+}
+
+// question is what a test asks a worker, answer what comes back.
+type question struct {
+	Open    bool // open the host with Python and Dir, load Specs, start
+	Python  pyhost.Python
+	Dir     string
+	Specs   []string
+	Get     string // a path, of the app App
+	App     int
+	Signals bool // what Go's Notify got of SIGTERM
+}
+
+type answer struct {
+	Text, Error, Traceback string
+	Args                   []string
+	Apps                   []int
+	Specs                  []string
+}
+
+// serve answers questions that come on descriptor 3 until that ends.
+func serve() int {
+	f := os.NewFile(3, "questions")
+	conn, err := net.FileConn(f)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "descriptor 3 is no socket:", err)
+		return 1
+	}
+	_ = f.Close()
+	terms := make(chan os.Signal, 1)
+	signal.Notify(terms, syscall.SIGTERM)
+	var h *pyhost.Host
+	in, out := json.NewDecoder(conn), json.NewEncoder(conn)
+	for {
+		var q question
+		if err := in.Decode(&q); err != nil {
+			if h != nil {
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				_ = h.Shutdown(ctx)
+			}
+			return 0
+		}
+		var a answer
+		switch {
+		case q.Open:
+			a.Args = os.Args
+			if h, err = pyhost.Open(pyhost.Options{
+				Python: q.Python, Dir: q.Dir, Threads: 2, Multiprocess: true, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+			}); err == nil {
+				for _, spec := range q.Specs {
+					var n int
+					if n, err = h.Load(spec); err != nil {
+						break
+					}
+					a.Apps = append(a.Apps, n)
+				}
+			}
+			if err == nil {
+				err = h.Start()
+			}
+			if err == nil {
+				for _, app := range h.Info().Apps {
+					a.Specs = append(a.Specs, app.Spec)
+				}
+			}
+		case q.Signals:
+			select {
+			case s := <-terms:
+				a.Text = s.String()
+				h.HandleSignal(s.(syscall.Signal))
+			case <-time.After(patience):
+				err = errors.New("no SIGTERM came")
+			}
+		default:
+			a.Text, err = get(h, q.App, q.Get)
+		}
+		if err != nil {
+			a.Error = err.Error()
+		}
+		if err := out.Encode(a); err != nil {
+			return 1
+		}
+	}
+}
+
+type sinkFunc func(pyhost.Exchange)
+
+func (f sinkFunc) ExchangeReady(x pyhost.Exchange) { f(x) }
+
+// get sends one request to an app and returns the body.
+func get(h *pyhost.Host, app int, path string) (string, error) {
+	x := h.NewExchange()
+	var rec []byte
+	for _, kv := range [][2]string{
+		{"REQUEST_METHOD", "GET"}, {"SCRIPT_NAME", ""}, {"PATH_INFO", path}, {"RAW_URI", path}, {"QUERY_STRING", ""}, {"SERVER_NAME", "x"},
+		{"SERVER_PORT", "80"}, {"SERVER_PROTOCOL", "HTTP/1.1"}, {"wsgi.url_scheme", "http"},
+	} {
+		rec = pyhost.AppendPair(rec, kv[0], kv[1])
+	}
+	var body bytes.Buffer
+	var out pyhost.Output
+	done := make(chan bool, 1)
+	ended := false
+	if err := x.Submit(&pyhost.Request{App: app, Environ: rec}, sinkFunc(func(x pyhost.Exchange) {
+		if ended {
+			return
+		}
+		out.Chunks = out.Chunks[:0]
+		x.Take(&out)
+		for _, c := range out.Chunks {
+			body.Write(c.Data)
+		}
+		x.Sent(len(out.Chunks))
+		if out.Done {
+			ended = true
+			done <- out.Failed
+		}
+	})); err != nil {
+		return "", err
+	}
+	select {
+	case failed := <-done:
+		x.Release()
+		if failed {
+			return body.String(), errors.New("the app failed")
+		}
+		return body.String(), nil
+	case <-time.After(patience):
+		return "", errors.New("no answer")
+	}
+}
+
+// lines is a log that a test reads.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// site is an app's folder and what runs of it.
+type site struct {
+	t       *testing.T
+	options Options
+	log     lines
+	output  string // a file: standard output and error of all
+}
+
+// newSite writes app.py and makes options for it.
+func newSite(t *testing.T, p pyhost.Python, app string) *site {
+	t.Helper()
+	s := &site{t: t, output: filepath.Join(t.TempDir(), "output")}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "app.py"), []byte(app), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.OpenFile(s.output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
+	s.options = Options{
+		Python: p, Dir: dir, Apps: []App{{"", "app"}}, Files: 2, Stdout: out, Stderr: out, Multiprocess: true,
+		Logger: slog.New(slog.NewTextHandler(&s.log, nil)),
+	}
+	return s
+}
+
+// said is what was written to standard output and error so far.
+func (s *site) said() string {
+	text, err := os.ReadFile(s.output)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (s *site) context() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	s.t.Cleanup(cancel)
+	return ctx
+}
+
+// start starts the template.
+func (s *site) start() *Template {
+	s.t.Helper()
+	t, err := Start(s.context(), s.options)
+	if err != nil {
+		s.t.Fatalf("%v\n%s", err, s.said())
+	}
+	s.t.Cleanup(t.Stop)
+	return t
+}
+
+// refused is the error with which the template ends.
+func (s *site) refused() *pyhost.AppError {
+	s.t.Helper()
+	t, err := Start(s.context(), s.options)
+	if err == nil {
+		t.Stop()
+		s.t.Fatal("the template started")
+	}
+	var e *pyhost.AppError
+	if !errors.As(err, &e) {
+		s.t.Fatalf("%T %v\n%s", err, err, s.said())
+	}
+	return e
+}
+
+// worker is a forked worker as its parent sees it.
+type worker struct {
+	s      *site
+	pid    int
+	conn   net.Conn
+	in     *json.Decoder
+	waited bool
+	extra  *os.File // the other end of its descriptor 4
+}
+
+// fork forks a worker that has not opened its host.
+func (s *site) fork(t *Template, name string) *worker {
+	s.t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+	defer ours.Close()
+	defer theirs.Close()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r, extra, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer r.Close()
+	pid, err := t.Fork(s.context(), name, []*os.File{theirs, r})
+	if err != nil {
+		s.t.Fatalf("%v\n%s", err, s.said())
+	}
+	w := &worker{s: s, pid: pid, conn: conn, in: json.NewDecoder(conn), extra: extra}
+	s.t.Cleanup(func() {
+		conn.Close()
+		extra.Close()
+		if !w.waited {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			w.wait()
+		}
+	})
+	return w
+}
+
+// wait waits for the worker's end.
+func (w *worker) wait() syscall.WaitStatus {
+	w.s.t.Helper()
+	var status syscall.WaitStatus
+	w.waited = true
+	if pid, err := syscall.Wait4(w.pid, &status, 0, nil); pid != w.pid {
+		w.s.t.Fatalf("wait4(%d) = %d, %v", w.pid, pid, err)
+	}
+	return status
+}
+
+// end lets the worker end by itself.
+func (w *worker) end() {
+	w.s.t.Helper()
+	w.conn.Close()
+	if status := w.wait(); !status.Exited() || status.ExitStatus() != 0 {
+		w.s.t.Fatalf("the worker ended with %#x\n%s", status, w.s.said())
+	}
+}
+
+func (w *worker) ask(q question) answer {
+	w.s.t.Helper()
+	_ = w.conn.SetDeadline(time.Now().Add(2 * patience))
+	if err := json.NewEncoder(w.conn).Encode(q); err != nil {
+		w.s.t.Fatalf("%v\n%s", err, w.s.said())
+	}
+	var a answer
+	if err := w.in.Decode(&a); err != nil {
+		w.s.t.Fatalf("%v\n%s", err, w.s.said())
+	}
+	return a
+}
+
+// open opens the worker's host and starts it.
+func (w *worker) open() answer {
+	w.s.t.Helper()
+	o := w.s.options
+	q := question{Open: true, Python: o.Python, Dir: o.Dir}
+	for _, a := range o.Apps {
+		q.Specs = append(q.Specs, a.Spec)
+	}
+	return w.ask(q)
+}
+
+// forkOpen forks a worker that serves.
+func (s *site) forkOpen(t *Template, name string) *worker {
+	s.t.Helper()
+	w := s.fork(t, name)
+	if a := w.open(); a.Error != "" {
+		s.t.Fatalf("%s\n%s", a.Error, s.said())
+	}
+	return w
+}
+
+func (w *worker) get(path string) string {
+	w.s.t.Helper()
+	a := w.ask(question{Get: path})
+	if a.Error != "" {
+		w.s.t.Fatalf("%s: %s %s\n%s", path, a.Error, a.Text, w.s.said())
+	}
+	return a.Text
+}
+
+// answering makes an app of an expression.
+func answering(setup, expression string) string {
+	return setup + "\ndef app(environ, start_response):\n    start_response('200 OK', [])\n    return [str(" + expression + ").encode()]\n"
+}
+
+var foundPythons []pyhost.Python
+
+// pythons are those to test with, looked for once: GOWSGI_TEST_PYTHONS, or the oldest and the newest here.
+func pythons(t *testing.T) []pyhost.Python {
+	t.Helper()
+	if foundPythons == nil {
+		foundPythons = lookForPythons(t)
+	}
+	return foundPythons
+}
+
+func lookForPythons(t *testing.T) []pyhost.Python {
+	t.Helper()
+	paths := filepath.SplitList(os.Getenv("GOWSGI_TEST_PYTHONS"))
+	chosen := len(paths) > 0
+	if !chosen {
+		for _, root := range []string{os.Getenv("PYENV_ROOT"), filepath.Join(os.Getenv("HOME"), ".pyenv")} {
+			found, err := filepath.Glob(filepath.Join(root, "versions", "3.*", "bin", "python"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths = append(paths, found...)
+		}
+		paths = append(paths, "python3")
+	}
+	var all []pyhost.Python
+	for _, path := range paths {
+		if p, err := pyhost.Discover(pyhost.DiscoverOptions{Python: path}); err == nil {
+			all = append(all, p)
+		} else if chosen {
+			t.Fatal(err)
+		}
+	}
+	if len(all) == 0 {
+		t.Skip("no CPython with a shared library on this machine")
+	}
+	if chosen {
+		return all
+	}
+	oldest, newest := all[0], all[0]
+	for _, p := range all {
+		if minor(p) < minor(oldest) {
+			oldest = p
+		}
+		if minor(p) > minor(newest) {
+			newest = p
+		}
+	}
+	if minor(oldest) == minor(newest) || testing.Short() {
+		return []pyhost.Python{newest}
+	}
+	return []pyhost.Python{oldest, newest}
+}
+
+func minor(p pyhost.Python) int {
+	var n int
+	_, _ = fmt.Sscanf(p.Version, "3.%d", &n)
+	return n
+}
+
+func forEachPython(t *testing.T, f func(t *testing.T, p pyhost.Python)) {
+	t.Helper()
+	for _, p := range pythons(t) {
+		t.Run(p.Version, func(t *testing.T) { f(t, p) })
+	}
+}
+
+func anyPython(t *testing.T) pyhost.Python {
+	t.Helper()
+	all := pythons(t)
+	return all[len(all)-1]
+}
+
+// eventually polls until f is true.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never: " + what)
+		}
+	}
+}
+
+func deadline() time.Time { return time.Now().Add(patience) }

@@ -1,0 +1,224 @@
+//go:build cgo
+
+package template
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gowsgi/gowsgi/pyhost"
+)
+
+func TestWorkersOfOneImportServeUnderTheirOwnNames(t *testing.T) {
+	forEachPython(t, func(t *testing.T, p pyhost.Python) {
+		s := newSite(t, p, answering(`
+import os, random, ssl, threading
+import gowsgi
+imported_by = os.getpid()
+print('imported')
+ran = []
+@gowsgi.postfork
+def reopen():
+    assert threading.current_thread() is threading.main_thread() and threading.get_native_id() == os.getpid()
+    ran.append(os.getpid())
+forked = []
+os.register_at_fork(after_in_child=lambda: forked.append(os.getpid()))
+`, "dict(pid=os.getpid(), ran=ran == [os.getpid()], forked=forked == [os.getpid()], template=imported_by, parent=os.getppid(), "+
+			"group=os.getpgrp(), thread=threading.current_thread().name.rstrip('0123456789'), random=random.random(), "+
+			"ssl=ssl.RAND_bytes(8).hex())"))
+		tpl := s.start()
+		random := map[string]bool{}
+		for i := range 4 {
+			name := fmt.Sprint("gowsgi: worker ", i+1)
+			w := s.fork(tpl, name)
+			a := w.open()
+			if a.Error != "" || len(a.Args) != 1 || a.Args[0] != name || len(a.Apps) != 1 || a.Apps[0] != 0 || fmt.Sprint(a.Specs) != "[app]" {
+				t.Fatalf("%+v\n%s", a, s.said())
+			}
+			shown, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.pid))
+			if err != nil || string(bytes.TrimRight(shown, "\x00")) != name {
+				t.Errorf("ps would show %q, %v", shown, err)
+			}
+			text := w.get("/")
+			want := fmt.Sprintf("{'pid': %d, 'ran': True, 'forked': True, 'template': %d, 'parent': %d, 'group': %d, 'thread': 'gowsgi-', ",
+				w.pid, tpl.Pid(), os.Getpid(), w.pid)
+			rest, ok := strings.CutPrefix(text, want)
+			if !ok {
+				t.Errorf("%s, want %s", text, want)
+			}
+			for _, r := range regexp.MustCompile(`: ([^,}]+)`).FindAllString(rest, -1) {
+				random[r] = true
+			}
+			defer w.end()
+		}
+		if len(random) != 8 {
+			t.Errorf("random numbers of 4 workers: %v", random)
+		}
+		if n := strings.Count(s.said(), "imported\n"); n != 1 {
+			t.Errorf("%d imports: %s", n, s.said())
+		}
+	})
+}
+
+func TestSeveralAppsKeepTheirNumbers(t *testing.T) {
+	s := newSite(t, anyPython(t), "def a(environ, start_response):\n    start_response('200 OK', [])\n    return [b'a']\n"+
+		"def make():\n    n = object()\n    def made(environ, start_response):\n        start_response('200 OK', [])\n"+
+		"        return [str(id(n)).encode()]\n    return made\n")
+	s.options.Apps = []App{{"", "app:a"}, {"/x", "app:make()"}, {"/y", "app:make()"}}
+	w := s.fork(s.start(), "w")
+	if a := w.open(); a.Error != "" || fmt.Sprint(a.Apps, a.Specs) != "[0 1 2] [app:a app:make() app:make()]" {
+		t.Fatalf("%+v", a)
+	}
+	x, y := w.ask(question{Get: "/", App: 1}), w.ask(question{Get: "/", App: 2})
+	if a := w.get("/"); a != "a" || x.Text == y.Text || x.Error+y.Error != "" {
+		t.Errorf("%q %+v %+v", a, x, y)
+	}
+	w.end()
+}
+
+// memory gives a figure of a process's smaps_rollup, in KiB.
+func memory(t *testing.T, pid int, name string) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(name + `:\s+(\d+)`).FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("no %s in %s", name, text)
+	}
+	n, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestWhatTheImportMadeIsSharedAndStaysSoWhenGarbageIsCollected(t *testing.T) {
+	const data = 60 << 10 // KiB, at least
+	forEachPython(t, func(t *testing.T, p pyhost.Python) {
+		s := newSite(t, p, answering("import gc\nbefore = gc.get_threshold()\ndata = [[] for _ in range(1000000)]\n",
+			"(gc.collect() >= 0, gc.isenabled(), gc.get_threshold()[0] > 0, before[0])"))
+		tpl := s.start()
+		shared, whole := 0, 0
+		for i := range 4 {
+			w := s.forkOpen(tpl, fmt.Sprint("w", i))
+			if text := w.get("/"); text != "(True, True, True, 0)" {
+				t.Errorf("the collector: %s", text)
+			}
+			if n := memory(t, w.pid, "Private_Dirty"); n > data/2 {
+				t.Errorf("a worker has %d KiB of its own", n)
+			}
+			shared += memory(t, w.pid, "Pss")
+			whole += memory(t, w.pid, "Rss")
+			defer w.end()
+		}
+		if shared > whole*6/10 {
+			t.Errorf("four workers have %d KiB, which is more than 0.6 of what they would have without sharing, %d KiB", shared, whole)
+		}
+	})
+}
+
+func TestAWorkersEndIsSeenByTheProcessThatStartedTheTemplate(t *testing.T) {
+	s := newSite(t, anyPython(t), answering("import os", "os.getpid()"))
+	tpl := s.start()
+	w, other := s.forkOpen(tpl, "w1"), s.forkOpen(tpl, "w2")
+	if err := syscall.Kill(w.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if status := w.wait(); !status.Signaled() || status.Signal() != syscall.SIGKILL {
+		t.Errorf("the worker ended with %#x", status)
+	}
+	if text := other.get("/"); text != strconv.Itoa(other.pid) {
+		t.Error(text)
+	}
+	third := s.forkOpen(tpl, "w3")
+	third.end()
+	other.end()
+}
+
+func TestWorkersOutliveTheTemplate(t *testing.T) {
+	s := newSite(t, anyPython(t), answering("import os", "os.getpid()"))
+	tpl := s.start()
+	w := s.forkOpen(tpl, "w1")
+	if err := syscall.Kill(tpl.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-tpl.Done():
+	case <-time.After(patience):
+		t.Fatal("Done was not closed")
+	}
+	r, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := tpl.Fork(s.context(), "w2", []*os.File{r, r}); err == nil || !strings.Contains(err.Error(), "has ended: signal: killed") {
+		t.Errorf("Fork returned %v", err)
+	}
+	if text := w.get("/"); text != strconv.Itoa(w.pid) {
+		t.Error(text)
+	}
+	w.end()
+}
+
+func TestStopEndsTheTemplateAndNotTheWorkers(t *testing.T) {
+	s := newSite(t, anyPython(t), answering("import atexit, os, signal\natexit.register(lambda: print('atexit', os.getpid(), flush=True))\n"+
+		"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n", "os.getpid()"))
+	tpl := s.start()
+	w := s.forkOpen(tpl, "w1")
+	tpl.Stop()
+	if err := syscall.Kill(tpl.Pid(), 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the template is there: %v", err)
+	}
+	if text := w.get("/"); text != strconv.Itoa(w.pid) {
+		t.Error(text)
+	}
+	w.end()
+	if got, want := s.said(), fmt.Sprintf("atexit %d\n", w.pid); got != want {
+		t.Errorf("atexit handlers ran in the template, or not in the worker: %q, want %q", got, want)
+	}
+}
+
+func TestAForkThatDoesNotEndInTimeEndsTheTemplate(t *testing.T) {
+	s := newSite(t, anyPython(t), answering("import os, time\nos.register_at_fork(before=lambda: time.sleep(100))", "1"))
+	tpl := s.start()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	r, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := tpl.Fork(ctx, "w1", []*os.File{r, r}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Fork returned %v", err)
+	}
+	<-tpl.Done()
+	if _, err := tpl.Fork(s.context(), "w1", []*os.File{r}); err == nil {
+		t.Error("a template that was ended forked")
+	}
+}
+
+func TestAWrongNumberOfFilesIsRefusedAndTheTemplateLivesOn(t *testing.T) {
+	s := newSite(t, anyPython(t), answering("import os", "os.getpid()"))
+	tpl := s.start()
+	r, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := tpl.Fork(s.context(), "w1", []*os.File{r}); err == nil || !strings.Contains(err.Error(), "1 descriptors came, 2 were announced") {
+		t.Errorf("Fork returned %v", err)
+	}
+	s.forkOpen(tpl, "w1").end()
+}

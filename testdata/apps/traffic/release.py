@@ -1,0 +1,2 @@
+NAME = "first"
+HEALTH = "200 OK"
