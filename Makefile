@@ -20,7 +20,7 @@ export STATICCHECK
 BENCH_OPTIONS = $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(SERVERS),--servers $(SERVERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ALSO),--also $(ALSO))
 
-.PHONY: help build bundled run test race asan matrix hazards fuzz lint bench bench-short clean
+.PHONY: help build bundled run test race asan matrix soak hazards fuzz lint bench bench-short clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ asan: need-go need-cc ## Run the end-to-end tests with the C side under AddressS
 
 matrix: need-go need-cc bundled ## Run the end-to-end tests on every CPython found, and on the bundled one
 	@scripts/test.sh matrix
+
+soak: need-go need-cc ## Serve under load for SOAK (10m), with reloads, recycled and killed workers at random
+	@SOAK=$${SOAK:-10m} scripts/test.sh soak
 
 fuzz: need-go ## Fuzz each target for FUZZTIME (1m)
 	@FUZZTIME=$${FUZZTIME:-1m} scripts/test.sh fuzz

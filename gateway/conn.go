@@ -351,12 +351,9 @@ func (c *conn) next(d *bodyDecoder) bool {
 // responseOver ends the response that is owed. Any goroutine; k.mu of the call is held.
 func (c *conn) responseOver(how ending) {
 	c.mu.Lock()
-	if how == endKeep && c.s.draining.Load() {
-		how = endClose
-	}
 	c.how = how
 	c.busy = false
-	wake := c.wakeReader
+	wake := c.wakeReader || how == endKeep && c.s.draining.Load() // nobody else would look at the idle connection
 	switch how {
 	case endKeep:
 		c.setDeadline(c.s.IdleTimeout)

@@ -85,9 +85,9 @@ def app(environ, start_response):
         threading.Timer(1, lambda: os.close(w)).start()
         start_response('200 OK', [])
         return os.fdopen(r, 'rb')
-    if path == '/hold':
+    if path.startswith('/hold'):
         os.write(2, b'holding\n')
-        ctypes.PyDLL(None).usleep(ctypes.c_uint(4000000))
+        ctypes.PyDLL(None).sleep(60 if path == '/hold-long' else 4)
         return answer('held')
     if path == '/extend':
         deadline = environ['gowsgi.deadline']
@@ -96,6 +96,14 @@ def app(environ, start_response):
             time.sleep(0.1)
         app.kept = deadline
         return answer('extended')
+    if path == '/extend-badly':
+        answers = []
+        for value in (-1, float('nan'), 1e10, 'x', None):
+            try:
+                answers.append(environ['gowsgi.deadline'].extend(value))
+            except (ValueError, TypeError) as e:
+                answers.append(type(e).__name__)
+        return answer(json.dumps(answers))
     if path == '/extend-late':
         try:
             app.kept.extend(1)
@@ -165,6 +173,9 @@ func TestAMountHasATimeoutOfItsOwn(t *testing.T) {
 func TestAnAppMayExtendItsDeadline(t *testing.T) {
 	h := hostJob{Threads: 2, Timeout: 500 * time.Millisecond, LongTimeout: -1}.start(t, slowApp)
 	h.ask("/extend").want(200, "extended")
+	h.ask("/long/extend").want(200, "extended") // where there is none
+	h.ask("/long/extend-badly").want(200, `["ValueError", "ValueError", "ValueError", "TypeError", "TypeError"]`)
+	h.ask("/extend").want(200, "extended")
 	h.ask("/long/extend-late").want(200, "gowsgi.deadline.extend() was used after its request had ended")
 }
 
@@ -174,7 +185,7 @@ func TestAThreadThatDoesNotComeBackIsReplacedUntilItDoes(t *testing.T) {
 		h.ask("/wait").want(504, "*")
 		h.wantLine("lost " + string(rune('0'+lost)))
 	}
-	h.waitForEntry("does not come back", "GET /wait", "(3 are away)")
+	h.waitForEntry("does not come back", "GET /wait", "(3 away)")
 	stacks := h.stacks()
 	if n := strings.Count(stacks, "s in GET /wait"); n != 3 {
 		t.Errorf("%d threads are shown in /wait:\n%s", n, stacks)
@@ -216,8 +227,7 @@ func TestWhereTheGILIsHeldClientsAreAnsweredByGoAndTheStackIsLogged(t *testing.T
 	}
 	h.ask("/at-once").want(503, "*")
 	h.wantLine("held 800ms")
-	h.waitForEntry("the GIL is held")
-	h.waitForEntry("in app", "GET /hold")
+	h.waitForEntry("the GIL is held for 0.8 s", "in app", "GET /hold")
 	if stacks := h.stacks(); !strings.Contains(stacks, "in app") || !strings.Contains(stacks, "GET /hold") {
 		t.Errorf("stacks:\n%s", stacks)
 	}
@@ -227,13 +237,22 @@ func TestWhereTheGILIsHeldClientsAreAnsweredByGoAndTheStackIsLogged(t *testing.T
 	})
 }
 
+func TestAShutdownDoesNotWaitForRequestsThatTheGILKeepsFromEnding(t *testing.T) {
+	h := hostJob{Threads: 2, GILTimeout: 400 * time.Millisecond}.start(t, slowApp)
+	h.ask("/hold-long").want(504, "*")
+	h.wantLine("held")
+	if got := h.command("shutdown"); got != "shutdown <nil>" {
+		t.Error(got)
+	}
+}
+
 func TestADeadlineThatPassesWhileTheGILIsHeldIsAnsweredAndShownWithoutIt(t *testing.T) {
 	h := hostJob{Threads: 2, Timeout: 200 * time.Millisecond, LongTimeout: -1}.start(t, slowApp)
 	held := h.ask("/hold")
 	held.want(504, "*")
 	entry := h.waitForEntry("took too long", "GET /hold", "gowsgi-")
-	if !strings.Contains(entry, "in app") {
-		t.Errorf("no stack in %s", entry)
+	if !strings.Contains(entry, "in app") || strings.Contains(entry, "Thread 0x") {
+		t.Errorf("not that thread's stack alone: %s", entry)
 	}
 	if n := len(h.entries("took too long", "GET /hold")); n != 1 {
 		t.Errorf("%d entries", n)

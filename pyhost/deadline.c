@@ -100,25 +100,29 @@ static void show(const task *t, const char *text) {
   free(line);
 }
 
-/* Gives up a thread that was interrupted and did not come back. */
-static void lose(thread *place) {
-  task *t = &place->task;
+/* Tells the client's side that nobody knows whether the thread will leave the request. False: it has, or is about to. */
+static bool give_up(task *t) {
   slot *s = t->s;
-  lost *l = calloc(1, sizeof *l);
-  if (!l) return; /* the next tick tries again */
   pthread_mutex_lock(&s->mu);
   bool here = s->generation == t->generation;
   if (here) atomic_fetch_or(&s->flags, PH_LOST);
   pthread_mutex_unlock(&s->mu);
-  if (!here) { /* it is about to leave */
+  if (here) ph_event_push(&s->pub, true);
+  return here;
+}
+
+/* Takes the place of a thread that was interrupted and did not come back. */
+static void lose(thread *place) {
+  task *t = &place->task;
+  lost *l = calloc(1, sizeof *l);
+  if (!l || !give_up(t)) { /* without memory the next tick tries again */
     free(l);
     return;
   }
-  ph_event_push(&s->pub, true);
   *l = (lost){away, *t};
   away = l;
-  ph_logf(8, -1, "thread gowsgi-%d does not come back from the app, %s; another takes its place (%d are away)", t->number + 1,
-          t->name, ++naway);
+  ph_logf(8, -1, "thread gowsgi-%d does not come back from the app, %s; another takes its place (%d away)", t->number + 1, t->name,
+          ++naway);
   dispatch_lose(place);
   notice_lost(naway);
   keeper_wake();
@@ -129,9 +133,12 @@ static void show_without_gil(task *t) {
   task was = *t;
   t->shown = true;
   pthread_mutex_unlock(&dispatch_mu);
-  char *text = stacks_without_gil();
-  show(&was, text ? text : "(no memory for the stack)");
-  free(text);
+  char *all = stacks_without_gil(), head[40];
+  snprintf(head, sizeof head, "hread 0x%016lx", was.ident); /* Thread, or Current thread */
+  char *its = all ? strstr(all, head) : NULL, *from = its ? strchr(its, '\n') : NULL, *end = from ? strstr(from, "\n\n") : NULL;
+  if (end) *end = 0;
+  show(&was, from ? from + 1 : "(its stack can't be read)");
+  free(all);
   pthread_mutex_lock(&dispatch_mu);
 }
 
@@ -155,8 +162,12 @@ void deadline_tick(uint64_t at) {
 }
 
 void deadline_pass_all(uint64_t at) {
-  for (int i = 0; i < dispatch_n; i++)
-    if (dispatch_threads[i].task.s) pass(&dispatch_threads[i].task, at, true);
+  for (int i = 0; i < dispatch_n; i++) {
+    task *t = &dispatch_threads[i].task;
+    if (!t->s) continue;
+    pass(t, at, true);
+    give_up(t);
+  }
   keeper_wake();
 }
 

@@ -69,4 +69,10 @@
 //
 // They are not ours: descriptors of the server are closed there, Go's signal handlers and its limit on descriptors reset, and a thread that comes
 // back from the app ends the process.
+//
+// # Before Go
+//
+// Package template forks workers from a process that imported the apps before any Go runtime was there (preload.c). In such a worker Python's
+// main thread is the process's first, which the main goroutine keeps; signal handlers that the app set are put back after Go's start, and Open
+// and Load find what there is. All else is as in other processes.
 package pyhost

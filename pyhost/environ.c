@@ -81,9 +81,9 @@ static void note(const pair *method, const pair *uri) {
 
 PyObject *environ_base(void) { return py.PyDict_Copy(base); }
 
-int environ_set_input(PyObject *environ, PyObject *input) {
-  if (py.PyDict_SetItem(environ, key_input, input) < 0 || py.PyDict_SetItem(environ, key_deadline, input) < 0) return -1;
-  return py.PyDict_SetItem(environ, key_disconnected, input);
+int environ_set_input(PyObject *environ, PyObject *input, bool timed) {
+  if (py.PyDict_SetItem(environ, key_input, input) < 0 || py.PyDict_SetItem(environ, key_disconnected, input) < 0) return -1;
+  return timed ? py.PyDict_SetItem(environ, key_deadline, input) : 0;
 }
 
 int environ_add(PyObject *environ, const pair *p) {
@@ -94,9 +94,9 @@ int environ_add(PyObject *environ, const pair *p) {
   return r;
 }
 
-static PyObject *environ_of(const char *p, const char *end, PyObject *input) {
+static PyObject *environ_of(const char *p, const char *end, PyObject *input, bool timed) {
   PyObject *environ = environ_base();
-  if (!environ || environ_set_input(environ, input) < 0) goto fail;
+  if (!environ || environ_set_input(environ, input, timed) < 0) goto fail;
   for (pair f; record_next(&p, end, &f) > 0;)
     if (environ_add(environ, &f) < 0) goto fail;
   return environ;
@@ -123,7 +123,8 @@ PyObject *environ_new(slot *s, PyObject *input) {
   }
   note(&method, &uri);
   form *known = n <= FORM_FIELDS ? form_find(fields, n) : NULL;
-  return known ? form_environ(known, fields, input) : environ_of(s->pub.rec, end, input);
+  bool timed = s->pub.timeout != 0;
+  return known ? form_environ(known, fields, input, timed) : environ_of(s->pub.rec, end, input, timed);
 }
 
 /* Steals value. */
@@ -161,6 +162,7 @@ int environ_init(void) {
   if (base_set("wsgi.run_once", py.PyBool_FromLong(0)) < 0) goto out;
   if (base_set("wsgi.input_terminated", py.PyBool_FromLong(1)) < 0) goto out;
   if (base_set("wsgi.file_wrapper", py.PyObject_GetAttrString(util, "FileWrapper")) < 0) goto out;
+  if (base_set("gowsgi.deadline", input_new(NULL)) < 0) goto out; /* extend() does nothing */
   r = 0;
 out:
   py.Py_DecRef(version);

@@ -20,8 +20,8 @@ PyObject *environ_key(const char *p, uint32_t n);
 PyObject *environ_value(const char *p, uint32_t n);
 /* A dict with what is the same for all requests: new reference, or NULL with an exception. */
 PyObject *environ_base(void);
-/* Sets wsgi.input and what else is the same object. 0, or -1 with an exception. */
-int environ_set_input(PyObject *environ, PyObject *input);
+/* Sets wsgi.input and what else is the same object: gowsgi.deadline where the request is timed. 0, or -1 with an exception. */
+int environ_set_input(PyObject *environ, PyObject *input, bool timed);
 int environ_add(PyObject *environ, const pair *p);
 
 /* ---- environ_form.c ---- */
@@ -30,7 +30,7 @@ typedef struct form form;
 /* The form of these n <= FORM_FIELDS pairs that this thread has kept, or NULL. No exception is set. Valid until the next call. */
 form *form_find(const pair *fields, int n);
 /* The environ of pairs that form_find found f for: new reference, or NULL with an exception. */
-PyObject *form_environ(form *f, const pair *fields, PyObject *input);
+PyObject *form_environ(form *f, const pair *fields, PyObject *input, bool timed);
 
 #pragma GCC visibility pop
 #endif

@@ -119,7 +119,7 @@ static form *form_new(const pair *fields, int n) {
   form *f = malloc(sizeof *f + (size_t)n * sizeof *f->fields + bytes);
   if (!f) return NULL;
   f->n = n;
-  if (!(f->dict = environ_base()) || environ_set_input(f->dict, ph_none) < 0) goto fail;
+  if (!(f->dict = environ_base()) || environ_set_input(f->dict, ph_none, false) < 0) goto fail;
   Py_ssize_t size = py.PyObject_Size(f->dict) + n;
   char *key_bytes = (char *)(f->fields + n);
   for (int i = 0; i < n; i++) {
@@ -178,10 +178,10 @@ form *form_find(const pair *fields, int n) {
   return at->form;
 }
 
-PyObject *form_environ(form *f, const pair *fields, PyObject *input) {
+PyObject *form_environ(form *f, const pair *fields, PyObject *input, bool timed) {
   PyObject *environ = copy_of(f), *v = NULL;
   const pair *made = NULL; /* whose value v is: the path comes three times, the last value is often the next */
-  if (!environ || environ_set_input(environ, input) < 0) goto fail;
+  if (!environ || environ_set_input(environ, input, timed) < 0) goto fail;
   for (int i = 0; i < f->n; i++) {
     const pair *p = &fields[i];
     field *k = &f->fields[i];

@@ -85,7 +85,8 @@ type Output struct {
 	Refused bool
 	// TimedOut says that the app took too long: answer 504 where nothing was sent, else cut the connection; where Complete is not set.
 	TimedOut bool
-	// Lost says that the thread did not come back in time after that. Done may come much later, or never.
+	// Lost says that the thread did not come back in time after that, or can't, since another holds the GIL. Done may come much later, or
+	// never.
 	Lost bool
 	// WantBody says that the app waits for more of a streamed body.
 	WantBody bool

@@ -25,7 +25,7 @@ enum {                    /* ph_slot.state, after ph_take */
        PH_DONE = 8,       /* the Python thread has left the request: ph_release may be called */
        PH_REFUSED = 32,   /* with PH_DONE: no thread took the request in time, or the queue was full. The app never saw it */
        PH_TIMED_OUT = 64, /* the deadline passed: answer 504, or cut the connection where the response had begun */
-       PH_LOST = 128,     /* the thread did not come back after that; PH_DONE may come much later or never */
+       PH_LOST = 128,     /* the thread did not come back after that, or the GIL is held; PH_DONE may come much later or never */
        PH_WANT_BODY = 16, /* the app reads the body and waits for more of it (a first sign for 100-continue) */
 };
 

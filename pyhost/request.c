@@ -24,22 +24,23 @@ handle *handle_live(PyObject *input, const char *what) {
 PyObject *input_new(slot *s) {
   PyObject *o = py.PyType_GenericAlloc(input_type, 0);
   if (!o) return NULL;
-  *handle_data(o) = (handle){s, atomic_load(&s->generation)};
+  *handle_data(o) = (handle){s, s ? atomic_load(&s->generation) : 0};
   return o;
 }
 
 /* environ["gowsgi.deadline"].extend(seconds) */
 PyObject *request_extend(PyObject *self, PyObject *seconds) {
   static const char what[] = "gowsgi.deadline.extend()";
-  handle *h = handle_live(self, what);
-  if (!h) return NULL;
+  bool timed = handle_data(self)->s;
+  handle *h = timed ? handle_live(self, what) : NULL;
+  if (timed && !h) return NULL;
   double d = py.PyFloat_AsDouble(seconds);
   if (d == -1 && py.PyErr_Occurred()) return NULL;
   if (!(d >= 0 && d <= EXTEND_MAX)) {
     py.PyErr_Format(ph_exc_ValueError, "%s takes seconds from 0 to %d, not %R", what, EXTEND_MAX, seconds);
     return NULL;
   }
-  if (deadline_extend(h->s, h->generation, (int64_t)(d * 1e9)) < 0) {
+  if (timed && deadline_extend(h->s, h->generation, (int64_t)(d * 1e9)) < 0) {
     py.PyErr_Format(ph_exc_RuntimeError, "%s was called after the deadline", what);
     return NULL;
   }

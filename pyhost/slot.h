@@ -84,6 +84,7 @@ void unblocked_end(slot *s, PyThreadState *ts);
 /* The request's handle, where it still is the one that the slot serves, else NULL with RuntimeError set. GIL: held. */
 handle *handle_live(PyObject *input, const char *what);
 handle *handle_data(PyObject *input);
+/* s: NULL for an object that is no request's. */
 PyObject *input_new(slot *s);
 PyObject *request_extend(PyObject *self, PyObject *seconds);
 /* The dict of the request, new reference, or NULL with an exception. GIL: held. */

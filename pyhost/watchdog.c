@@ -1,7 +1,9 @@
 /* The GIL watchdog. While requests wait or run and none is taken, the keeper is made to ask for the GIL now and then; where it does not get
  * it for --gil-timeout, somebody holds it inside C, and nothing in Python can run. Then all that Go can do without Python is done: stacks are
  * written, clients in hand are told, no request is let in. Nothing here takes the GIL. */
+#define _GNU_SOURCE
 #include "dispatch.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 /* At most so much of the time between two ticks counts: a process that was stopped, or starved, did not wait for the GIL. */
@@ -57,9 +59,14 @@ static void bark(uint64_t at) {
   dispatch_refuse_all();
   pthread_mutex_unlock(&dispatch_mu);
   char *text = stacks_without_gil();
-  ph_logf(8, -1, "the GIL is held for %.1f s: a thread is inside C code that does not let it go; no request can be served",
-          (double)timeout / 1e9);
-  if (text) ph_log(8, -1, text, __builtin_strlen(text));
+  char *line = NULL;
+  int n =
+      asprintf(&line, "the GIL is held for %.1f s: a thread is inside C code that does not let it go; no request can be served\n%s",
+               (double)timeout / 1e9, text ? text : "");
+  if (n >= 0) {
+    ph_log(8, -1, line, (size_t)n);
+    free(line);
+  }
   free(text);
   pthread_mutex_lock(&dispatch_mu);
   notice_gil_held(timeout);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test.sh [lint|unit|race|e2e|asan|matrix|fuzz ...]: the steps of make test, all of them where none is named (without matrix, which is
-# as long as the rest together). The first step that fails ends it.
+# test.sh [lint|unit|race|e2e|asan|matrix|soak|fuzz ...]: the steps of make test, all of them where none is named (without matrix and soak,
+# each as long as the rest together). The first step that fails ends it.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -98,6 +98,13 @@ matrix() {
   (cd cmd/gowsgi/e2e && GOWSGI_TEST_BUNDLED=$root/bin/gowsgi-bundled go test -count=1 -timeout 90m -matrix)
 }
 
+soak() {
+  local path
+  path=$(newest_python)
+  say "a soak of $SOAK on $path"
+  GOWSGI_TEST_SOAK=$SOAK GOWSGI_TEST_PYTHONS=$path go test -count=1 -v -timeout 90m -run AtRandom ./cmd/gowsgi/e2e
+}
+
 # go test -fuzz takes one target at a time, and passes where the name fits none: so the names are read out of the sources.
 fuzz() {
   local file name count=0
@@ -105,7 +112,7 @@ fuzz() {
     say "fuzz $name for ${FUZZTIME:-5s}"
     CGO_ENABLED=0 go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-5s}" "./$(dirname "$file")"
     count=$((count + 1))
-  done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' gateway pyhost | sed 's/func //')
+  done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd gateway pyhost | sed 's/func //')
   [ "$count" -gt 0 ] || die "there is no fuzz target"
 }
 

@@ -137,7 +137,11 @@ func listenAll(binds []bind) ([]*inherited, error) {
 			closeAll(all)
 			return nil, err
 		}
-		all = append(all, &inherited{ln, b.bound(ln)})
+		file := ""
+		if b.network == "unix" && !strings.HasPrefix(b.address, "@") {
+			file = b.address
+		}
+		all = append(all, &inherited{ln, b.bound(ln), file})
 	}
 	return all, nil
 }

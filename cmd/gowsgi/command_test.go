@@ -413,7 +413,7 @@ func TestRequestsThatDoNotFinishAreCutOffAtTheGracefulTimeout(t *testing.T) {
 	if code := p.code(t); code != exitFine {
 		t.Errorf("exit code %d", code)
 	}
-	wantParts(t, p.text(), "requests in hand were cut off")
+	wantParts(t, p.text(), "requests in hand are cut off at the graceful timeout", "GET /hold")
 }
 
 func TestASecondSignalEndsAtOnceWith1(t *testing.T) {

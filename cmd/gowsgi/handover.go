@@ -10,7 +10,10 @@ import (
 // handover is how idle connections go from a worker that drains to one that serves: a pair of sockets that all workers share. What a
 // worker sends, some other one receives, whenever it comes to it; no request that a client sends meanwhile is lost, since the kernel keeps
 // it with the connection.
-type handover struct{ out, in *net.UnixConn }
+type handover struct {
+	out, in  *net.UnixConn
+	received chan struct{} // closed when receive has ended
+}
 
 // handOverTime is how long a connection may wait for a place in the sockets' queue. Then it is closed, as without all this.
 const handOverTime = 500 * time.Millisecond
@@ -26,7 +29,7 @@ func newHandover() (out, in int, err error) {
 
 // openHandover takes over the descriptors that the master gave.
 func openHandover(out, in int) (*handover, error) {
-	h := &handover{}
+	h := &handover{received: make(chan struct{})}
 	for _, end := range []struct {
 		fd   int
 		conn **net.UnixConn
@@ -47,6 +50,14 @@ func openHandover(out, in int) (*handover, error) {
 func (h *handover) send(fd int) {
 	_ = h.out.SetWriteDeadline(time.Now().Add(handOverTime))
 	_, _, _ = h.out.WriteMsgUnix([]byte{0}, syscall.UnixRights(fd), nil)
+}
+
+// start calls receive, once.
+func (h *handover) start(adopt func(fd int) error) {
+	go func() {
+		defer close(h.received)
+		_ = h.receive(adopt)
+	}()
 }
 
 // receive calls adopt with each connection that another worker gives away, until stop.
@@ -74,5 +85,8 @@ func (h *handover) receive(adopt func(fd int) error) error {
 	}
 }
 
-// stop ends receive.
-func (h *handover) stop() { _ = h.in.SetReadDeadline(time.Unix(1, 0)) }
+// stop ends receive, and returns when it has.
+func (h *handover) stop() {
+	_ = h.in.SetReadDeadline(time.Unix(1, 0))
+	<-h.received
+}

@@ -1,48 +1,57 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 )
 
 // newLogger returns the log that people read: slog's text, in which the further lines of a message, such as a traceback, follow as lines
-// instead of as one quoted string.
+// instead of as one quoted string. Each entry is one Write, since several processes may write to the same file.
 func newLogger(w io.Writer) *slog.Logger {
-	return slog.New(lineHandler{slog.NewTextHandler(w, nil), &sync.Mutex{}, w})
+	entry := &entry{w: w}
+	return slog.New(lineHandler{slog.NewTextHandler(&entry.text, nil), entry})
+}
+
+// entry is the one that is being written.
+type entry struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	w    io.Writer
 }
 
 type lineHandler struct {
-	slog.Handler
-	mu *sync.Mutex // an entry's lines stay together
-	w  io.Writer
+	slog.Handler // writes to entry.text
+	entry        *entry
 }
 
 // Handle implements [slog.Handler].
 func (h lineHandler) Handle(ctx context.Context, r slog.Record) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.entry.mu.Lock()
+	defer h.entry.mu.Unlock()
+	h.entry.text.Reset()
 	first, rest, more := strings.Cut(r.Message, "\n")
-	if !more {
-		return h.Handler.Handle(ctx, r)
+	if more {
+		head := slog.NewRecord(r.Time, r.Level, first, r.PC)
+		r.Attrs(func(a slog.Attr) bool {
+			head.AddAttrs(a)
+			return true
+		})
+		r = head
 	}
-	head := slog.NewRecord(r.Time, r.Level, first, r.PC)
-	r.Attrs(func(a slog.Attr) bool {
-		head.AddAttrs(a)
-		return true
-	})
-	if err := h.Handler.Handle(ctx, head); err != nil {
+	if err := h.Handler.Handle(ctx, r); err != nil {
 		return err
 	}
-	var b strings.Builder
 	for line := range strings.Lines(rest) {
 		// Indented, so that no message can pass for an entry of its own.
-		b.WriteString("  " + strings.Map(printable, strings.TrimSuffix(line, "\n")) + "\n")
+		h.entry.text.WriteString("  " + strings.Map(printable, strings.TrimSuffix(line, "\n")) + "\n")
 	}
-	_, err := io.WriteString(h.w, b.String())
+	_, err := h.entry.w.Write(h.entry.text.Bytes())
 	return err
 }
 
@@ -56,10 +65,59 @@ func printable(r rune) rune {
 
 // WithAttrs implements [slog.Handler].
 func (h lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return lineHandler{h.Handler.WithAttrs(attrs), h.mu, h.w}
+	return lineHandler{h.Handler.WithAttrs(attrs), h.entry}
 }
 
 // WithGroup implements [slog.Handler].
 func (h lineHandler) WithGroup(name string) slog.Handler {
-	return lineHandler{h.Handler.WithGroup(name), h.mu, h.w}
+	return lineHandler{h.Handler.WithGroup(name), h.entry}
+}
+
+// laterWriter writes on a goroutine of its own: what logs must not wait for a log that can't be written, such as a pipe whose reader sleeps.
+// What does not fit any more is lost.
+type laterWriter struct{ writes chan func() }
+
+// mostEntries is how many entries may wait.
+const mostEntries = 1000
+
+func newLaterWriter() *laterWriter {
+	l := &laterWriter{make(chan func(), mostEntries)}
+	go func() {
+		for write := range l.writes {
+			write()
+		}
+	}()
+	return l
+}
+
+// to is the writer of what comes from now on.
+func (l *laterWriter) to(w io.Writer) io.Writer { return laterEnd{l, w} }
+
+type laterEnd struct {
+	l *laterWriter
+	w io.Writer
+}
+
+// Write implements io.Writer.
+func (e laterEnd) Write(p []byte) (int, error) {
+	p = bytes.Clone(p)
+	select {
+	case e.l.writes <- func() { _, _ = e.w.Write(p) }:
+	default:
+	}
+	return len(p), nil
+}
+
+// flush waits until what came up to now is written, but not for longer than mostSay.
+func (l *laterWriter) flush() {
+	written, late := make(chan struct{}), time.After(mostSay)
+	select {
+	case l.writes <- func() { close(written) }:
+	case <-late:
+		return
+	}
+	select {
+	case <-written:
+	case <-late:
+	}
 }

@@ -8,11 +8,17 @@
 // line, 3 Python can't be loaded, 4 the app can't be loaded; or the code with which the app asked to exit.
 package main
 
-import "os"
+import (
+	"os"
+
+	"github.com/gowsgi/gowsgi/pyhost/template"
+)
 
 func main() {
-	if isWorker() {
-		os.Exit(runWorker(os.Stderr))
-	}
-	os.Exit(run(takeArgs(), os.Stdout, os.Stderr))
+	template.Main(func() int {
+		if isWorker() {
+			return runWorker(os.Stderr)
+		}
+		return run(takeArgs(), os.Stdout, os.Stderr)
+	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/reaper"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/systemd"
+	"github.com/gowsgi/gowsgi/pyhost/template"
 )
 
 // master is the process that holds the listeners and looks after the workers. It holds no Python.
@@ -25,6 +26,7 @@ type master struct {
 	c         *serveCmd
 	line      *commandLine
 	log       *slog.Logger
+	later     *laterWriter
 	logFile   *logfile.Writer // nil where the log goes to standard error
 	logPath   string
 	pidFile   *pidfile.File
@@ -36,7 +38,9 @@ type master struct {
 	loads     loads
 	loadsFD   int
 	listeners []*inherited
-	settings  atomic.Pointer[workerSettings] // for workers to come
+	settings  atomic.Pointer[workerSettings]    // for workers to come
+	template  atomic.Pointer[template.Template] // nil without --preload
+	collects  sync.Once
 	pool      *supervisor.Pool
 	signals   chan os.Signal
 	last      atomic.Int64 // the signal that ends the server
@@ -48,6 +52,7 @@ type master struct {
 type inherited struct {
 	net.Listener
 	address string // as --bind has it, but with the port that was found for 0
+	file    string // that this process made: of a unix socket; else ""
 }
 
 // fd is its descriptor, for as long as it is open.
@@ -79,23 +84,31 @@ func (m *master) run() error {
 	go m.answerCommands()
 	watching, stop := context.WithCancel(context.Background())
 	defer stop()
-	go m.systemd.Watch(watching, func() bool { return m.pool.Serving() > 0 })
+	go m.systemd.Watch(watching, func() bool { return m.pool.Workers() > 0 })
 	if reaper.Adopts() {
-		go func() {
-			if err := reaper.Run(watching, m.children.Has); err != nil && watching.Err() == nil {
-				m.log.Error("orphans are not collected any more", "error", err)
-			}
-		}()
+		m.collectOrphans()
 	}
+	go m.keepTemplate(m.template.Load())
 	code, err := m.pool.Run()
-	var failed *failure
+	var failed *codeError
 	switch {
 	case errors.As(err, &failed):
-		return &codeError{failed.code, errors.New(strings.TrimPrefix(failed.text, "gowsgi: "))}
+		return failed
 	case err != nil:
 		return err
 	}
 	return &codeError{code: code}
+}
+
+// collectOrphans collects the processes that end as the master's children though it did not start them.
+func (m *master) collectOrphans() {
+	m.collects.Do(func() {
+		go func() {
+			if err := reaper.Run(context.Background(), m.children.Has); err != nil {
+				m.log.Error("orphans are not collected any more", "error", err)
+			}
+		}()
+	})
 }
 
 // handleSignals does what signals ask for, as gunicorn's users know them.
@@ -143,12 +156,12 @@ func (m *master) tellAll(kind string) {
 // stop ends the server; called again, at once.
 func (m *master) stop(sig os.Signal, quick bool) {
 	if m.last.Swap(int64(sig.(syscall.Signal))) != 0 {
-		say(m.log, slog.LevelError, "ended at once by a second signal; requests in hand are lost", "signal", sig.String())
+		m.log.Error("ended at once by a second signal; requests in hand are lost", "signal", sig.String())
 	} else if quick {
-		say(m.log, slog.LevelInfo, "ending; requests in hand are lost", "signal", sig.String())
+		m.log.Info("ending; requests in hand are lost", "signal", sig.String())
 	} else {
-		say(m.log, slog.LevelInfo, "draining: requests in hand may finish; a second signal ends the server at once", "signal", sig.String(),
-			"timeout", m.c.GracefulTimeout)
+		m.log.Info("draining: requests in hand may finish; a second signal ends the server at once", "signal", sig.String(),
+			"timeout", m.settings.Load().GracefulTimeout)
 	}
 	m.notify(m.systemd.Stopping())
 	for _, l := range m.listeners { // new clients are refused, or go to another server
@@ -171,10 +184,7 @@ func (m *master) reload() error {
 		settings, err = m.settingsOf(c)
 	}
 	if err == nil {
-		before := m.settings.Swap(settings)
-		if err = m.pool.Reload(c.Workers); err != nil {
-			m.settings.CompareAndSwap(settings, before)
-		}
+		err = m.exchange(settings)
 	}
 	m.notify(m.systemd.Ready(m.status()))
 	if err != nil {
@@ -183,6 +193,30 @@ func (m *master) reload() error {
 	}
 	m.log.Info("reloaded")
 	return nil
+}
+
+// exchange has the workers exchanged for those of other settings, or of the same anew.
+func (m *master) exchange(settings *workerSettings) error {
+	t, err := m.startTemplate(settings)
+	if err != nil {
+		return err
+	}
+	before, templateBefore := m.settings.Swap(settings), m.template.Swap(t)
+	unused := templateBefore
+	m.pool.SetTimeouts(settings.StartTimeout, settings.GracefulTimeout)
+	if err = m.pool.Reload(settings.Workers); err != nil {
+		m.pool.SetTimeouts(before.StartTimeout, before.GracefulTimeout)
+		m.settings.Store(before)
+		m.template.Store(templateBefore)
+		unused = t
+	}
+	if unused != nil {
+		unused.Stop()
+	}
+	if err == nil {
+		go m.keepTemplate(t)
+	}
+	return err
 }
 
 func (m *master) notify(err error) {
@@ -197,7 +231,7 @@ func (m *master) status() string {
 	for _, a := range s.Apps {
 		apps = append(apps, mount{a.Prefix, a.Spec}.String())
 	}
-	return fmt.Sprintf("serving %s with %s of %s", strings.Join(apps, ", "), count(m.c.Workers, "worker"), count(s.Threads, "thread"))
+	return fmt.Sprintf("serving %s with %s of %s", strings.Join(apps, ", "), count(s.Workers, "worker"), count(s.Threads, "thread"))
 }
 
 // serving tells scripts and people where the server is, when the first worker serves.
@@ -214,7 +248,7 @@ func (m *master) serving(info workerInfo) {
 		}
 		for _, l := range m.listeners {
 			m.log.Info(fmt.Sprintf("serving %s on %s (CPython %s%s, %s, %s of %s)", strings.Join(apps, ", "), listenerURL(l.Listener),
-				info.Version, build, info.Prefix, count(m.c.Workers, "worker"), count(s.Threads, "thread")))
+				info.Version, build, info.Prefix, count(s.Workers, "worker"), count(s.Threads, "thread")))
 		}
 		m.notify(m.systemd.Ready(m.status()))
 	})

@@ -17,7 +17,8 @@ import (
 // open makes all that the master holds: log, pid file, addresses, control socket; and gives up root's rights between.
 func (m *master) open(log io.Writer) error {
 	c := m.c
-	m.log = newLogger(log)
+	m.later = newLaterWriter()
+	m.log = newLogger(m.later.to(log))
 	passed, err := m.takeSystemd()
 	if err != nil {
 		return err
@@ -37,7 +38,7 @@ func (m *master) open(log io.Writer) error {
 		if m.logFile, err = logfile.Open(m.logPath, logfile.RedirectStdio()); err != nil {
 			return err
 		}
-		m.log = newLogger(m.logFile)
+		m.log = newLogger(m.later.to(m.logFile))
 	}
 	if m.before, err = takeUpgrade(m.line.upgrade); err != nil {
 		return err
@@ -55,7 +56,11 @@ func (m *master) open(log io.Writer) error {
 		return err
 	}
 	m.settings.Store(settings)
-	m.commands, err = listenControl(controlPath(c.ControlSocket, m.listeners[0].address))
+	if m.before != nil {
+		return nil // its own template comes with the reload
+	}
+	t, err := m.startTemplate(settings)
+	m.template.Store(t)
 	return err
 }
 
@@ -75,12 +80,15 @@ func (m *master) begin(passed []net.Listener, identity *privileges.Identity) err
 	if err := m.listen(passed); err != nil {
 		return err
 	}
+	var err error
+	if m.commands, err = listenControl(controlPath(m.c.ControlSocket, m.listeners[0].address)); err != nil {
+		return err
+	}
 	if identity != nil {
 		if err := m.become(identity); err != nil {
 			return err
 		}
 	}
-	var err error
 	if m.handover[0], m.handover[1], err = newHandover(); err != nil {
 		return err
 	}
@@ -116,7 +124,7 @@ func (m *master) listen(passed []net.Listener) (err error) {
 		return err
 	}
 	for _, ln := range passed {
-		m.listeners = append(m.listeners, &inherited{ln, strings.TrimPrefix(listenerURL(ln), "http://")})
+		m.listeners = append(m.listeners, &inherited{ln, strings.TrimPrefix(listenerURL(ln), "http://"), ""})
 	}
 	m.log.Info("systemd's sockets are served; --bind is not looked at")
 	return nil
@@ -124,11 +132,9 @@ func (m *master) listen(passed []net.Listener) (err error) {
 
 // become gives what was made to the identity, and turns into it.
 func (m *master) become(identity *privileges.Identity) error {
-	paths := []string{m.logPath}
+	paths := []string{m.logPath, controlPath(m.c.ControlSocket, m.listeners[0].address)}
 	for _, l := range m.listeners {
-		if addr, ok := l.Addr().(*net.UnixAddr); ok && !strings.HasPrefix(addr.Name, "@") {
-			paths = append(paths, addr.Name)
-		}
+		paths = append(paths, l.file)
 	}
 	for _, path := range paths {
 		if path == "" {
@@ -152,6 +158,9 @@ func (m *master) become(identity *privileges.Identity) error {
 
 // close undoes what open made.
 func (m *master) close() {
+	if t := m.template.Load(); t != nil {
+		t.Stop()
+	}
 	closeAll(m.listeners)
 	if m.commands != nil {
 		_ = m.commands.Close()
@@ -161,4 +170,5 @@ func (m *master) close() {
 			m.log.Warn("the pid file is left", "error", err)
 		}
 	}
+	m.later.flush()
 }

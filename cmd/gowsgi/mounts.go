@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // mount is an app and the URL prefix that it answers under, "" for all.
@@ -45,4 +46,48 @@ func allMounts(app string, mounts []mount) ([]mount, error) {
 		seen[m.prefix] = true
 	}
 	return all, nil
+}
+
+// requestTimeout is how long the app at a prefix may take for a request; prefix is "" for all that have none of their own.
+type requestTimeout struct {
+	prefix string
+	time   time.Duration
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler: TIME or PREFIX=TIME.
+func (r *requestTimeout) UnmarshalText(text []byte) error {
+	prefix, timeText, ok := strings.Cut(string(text), "=")
+	if !ok {
+		prefix, timeText = "", prefix
+	} else if !strings.HasPrefix(prefix, "/") {
+		return fmt.Errorf("the prefix of %q does not start with a slash", text)
+	}
+	d, err := time.ParseDuration(timeText)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is no time such as 30s or 2m", timeText)
+	}
+	*r = requestTimeout{strings.TrimSuffix(prefix, "/"), d}
+	return nil
+}
+
+func (r requestTimeout) String() string {
+	if r.prefix == "" {
+		return r.time.String()
+	}
+	return r.prefix + "=" + r.time.String()
+}
+
+// timeoutOf is the request timeout of a mount, 0 for none.
+func timeoutOf(prefix string, all []requestTimeout) (d time.Duration) {
+	for _, r := range all {
+		if r.prefix == "" {
+			d = r.time
+		}
+	}
+	for _, r := range all {
+		if r.prefix == prefix {
+			d = r.time
+		}
+	}
+	return d
 }

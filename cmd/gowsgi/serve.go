@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/privileges"
@@ -26,7 +28,7 @@ type serveCmd struct {
 	WriteTimeout     time.Duration    `default:"60s" placeholder:"TIME" help:"How long a client may take nothing of a response. 0: no limit. Default: ${default}."`
 	IdleTimeout      time.Duration    `default:"75s" placeholder:"TIME" help:"How long a connection may wait for its next request. 0: no limit. Default: ${default}."`
 	GracefulTimeout  time.Duration    `default:"30s" placeholder:"TIME" help:"How long requests in hand may take to finish after SIGTERM, and those of a worker that is replaced. Default: ${default}."`
-	RequestTimeout   time.Duration    `placeholder:"TIME" help:"How long the app may take for a request; then the client gets 504 and the app an exception. Default: no limit."`
+	RequestTimeout   []requestTimeout `placeholder:"[PREFIX=]TIME" help:"How long the app may take for a request; then the client gets 504 and the app an exception. With a prefix only the app that is mounted there; can be repeated. Default: no limit."`
 	QueueTimeout     time.Duration    `placeholder:"TIME" help:"How long a request may wait for a Python thread; then the client gets 503. Default: no limit."`
 	Backlog          int              `default:"2048" placeholder:"N" help:"How many requests of a worker may wait for a Python thread; more get 503. 0: any number. Default: ${default}."`
 	MaxStuck         int              `default:"3" placeholder:"N" help:"Replace a worker in which so many threads did not come back from a request that timed out. 0: never. Default: ${default}."`
@@ -35,6 +37,8 @@ type serveCmd struct {
 	ControlSocket    string           `placeholder:"PATH" help:"Where commands such as gowsgi reload reach the server. Default: in $$RUNTIME_DIRECTORY, $$XDG_RUNTIME_DIR/gowsgi or a folder of this user's in $$TMPDIR, by the first address."`
 	User             string           `placeholder:"NAME" help:"Become this user, by name or number, once the addresses are bound. Only root can."`
 	Group            string           `placeholder:"NAME" help:"Become this group. Default: the user's."`
+	Preload          preload          `placeholder:"force" help:"Import the app once, in a process that workers are forked from: they share its memory, and start at once. With =force also where the app has threads after its import, which workers then don't have."`
+	Warmup           []string         `placeholder:"PATH" help:"With --preload: ask the app for this path before workers are forked. Can be repeated."`
 	Umask            privileges.Umask `placeholder:"MASK" help:"Permissions that new files do not get, unix sockets among them, in octal: 027."`
 	PidFile          string           `placeholder:"PATH" help:"A file for the master's process number."`
 	LogFile          string           `placeholder:"PATH" help:"Append the log, and what the app prints, to a file, which SIGUSR1 opens anew. Default: standard error."`
@@ -49,6 +53,10 @@ func (c *serveCmd) Validate() error {
 	switch {
 	case c.App == "" && len(c.Mount) == 0:
 		return fmt.Errorf("name the app to serve, such as mysite.wsgi")
+	case c.strayTimeout() != "":
+		return fmt.Errorf("--request-timeout: no app is mounted at %s", c.strayTimeout())
+	case len(c.Warmup) > 0 && c.Preload != preloadOn && c.Preload != preloadForce:
+		return fmt.Errorf("--warmup needs --preload")
 	case len(c.Bind) == 0:
 		return fmt.Errorf("--bind: give an address to listen on")
 	case c.Workers < 1 || c.Workers > 1000:
@@ -63,7 +71,7 @@ func (c *serveCmd) Validate() error {
 	for name, value := range map[string]int64{
 		"header-timeout": int64(c.HeaderTimeout), "body-timeout": int64(c.BodyTimeout), "write-timeout": int64(c.WriteTimeout),
 		"idle-timeout": int64(c.IdleTimeout), "graceful-timeout": int64(c.GracefulTimeout), "start-timeout": int64(c.StartTimeout),
-		"request-timeout": int64(c.RequestTimeout), "queue-timeout": int64(c.QueueTimeout), "backlog": int64(c.Backlog),
+		"queue-timeout": int64(c.QueueTimeout), "backlog": int64(c.Backlog),
 		"max-stuck": int64(c.MaxStuck), "gil-timeout": int64(c.GILTimeout),
 		"max-requests": c.MaxRequests, "max-worker-age": int64(c.MaxWorkerAge), "max-worker-rss": int64(c.MaxWorkerRSS),
 	} {
@@ -74,11 +82,22 @@ func (c *serveCmd) Validate() error {
 	return nil
 }
 
+// strayTimeout is a prefix that has a request timeout but no app, "" for none.
+func (c *serveCmd) strayTimeout() string {
+	for _, r := range c.RequestTimeout {
+		if r.prefix != "" && !slices.ContainsFunc(c.Mount, func(m mount) bool { return m.prefix == r.prefix }) {
+			return r.prefix
+		}
+	}
+	return ""
+}
+
 // Run serves until a signal ends it.
 func (c *serveCmd) Run(o *output, line *commandLine) error {
 	m := &master{c: c, line: line, signals: make(chan os.Signal, 8), children: reaper.NewChildren()}
 	defer m.close()
 	signal.Notify(m.signals, masterSignals...)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // else the end of who reads the log ends the server
 	if err := m.open(o.Log); err != nil {
 		return err
 	}

@@ -15,26 +15,33 @@ type workerSettings struct {
 	Apps         []appSetting
 	Python       pyhost.Python
 	PythonArgs   []string
+	Workers      int
 	Threads      int
 	Multiprocess bool
 	Listeners    int // descriptors from firstListener on
 	Probe        string
+	Preload      bool
+	PreloadForce bool
+	Warmup       []string
 	LogFile      string
 
 	StreamInput                                           bool
 	SpoolDir                                              string
 	SpoolLimit, MaxBodySize                               int64
 	HeaderTimeout, BodyTimeout, WriteTimeout, IdleTimeout time.Duration
-	GracefulTimeout, RequestTimeout, QueueTimeout         time.Duration
+	GracefulTimeout, QueueTimeout                         time.Duration
 	Backlog, MaxStuck                                     int
-	GILTimeout                                            time.Duration
+	GILTimeout, StartTimeout                              time.Duration
 	MaxRequests                                           int64
 	MaxAge                                                time.Duration
 	MaxRSS                                                int64
 }
 
 // appSetting is one mount.
-type appSetting struct{ Prefix, Spec string }
+type appSetting struct {
+	Prefix, Spec   string
+	RequestTimeout time.Duration // 0: none
+}
 
 // Descriptors that a worker inherits, beside the standard three.
 const (
@@ -73,16 +80,17 @@ func (m *master) settingsOf(c *serveCmd) (*workerSettings, error) {
 		spool = os.TempDir()
 	}
 	s := &workerSettings{
-		Dir: dir, Python: python, PythonArgs: c.PythonArg, Threads: c.Threads, Multiprocess: c.Workers > 1, Listeners: len(m.listeners),
-		Probe: c.HealthPath, LogFile: m.logPath, StreamInput: c.StreamInput, SpoolDir: spool, SpoolLimit: int64(c.SpoolLimit),
+		Dir: dir, Python: python, PythonArgs: c.PythonArg, Workers: c.Workers, Threads: c.Threads, Multiprocess: c.Workers > 1, Listeners: len(m.listeners),
+		Probe: c.HealthPath, Preload: c.Preload == preloadOn || c.Preload == preloadForce, PreloadForce: c.Preload == preloadForce, Warmup: c.Warmup,
+		StartTimeout: c.StartTimeout, LogFile: m.logPath, StreamInput: c.StreamInput, SpoolDir: spool, SpoolLimit: int64(c.SpoolLimit),
 		MaxBodySize:   unlimited(int64(c.LimitRequestBody)),
 		HeaderTimeout: unlimited(c.HeaderTimeout), BodyTimeout: unlimited(c.BodyTimeout),
 		WriteTimeout: unlimited(c.WriteTimeout), IdleTimeout: unlimited(c.IdleTimeout),
-		GracefulTimeout: c.GracefulTimeout, RequestTimeout: c.RequestTimeout, QueueTimeout: c.QueueTimeout, Backlog: c.Backlog,
+		GracefulTimeout: c.GracefulTimeout, QueueTimeout: c.QueueTimeout, Backlog: c.Backlog,
 		MaxStuck: c.MaxStuck, GILTimeout: c.GILTimeout, MaxRequests: c.MaxRequests, MaxAge: c.MaxWorkerAge, MaxRSS: int64(c.MaxWorkerRSS),
 	}
 	for _, mount := range mounts {
-		s.Apps = append(s.Apps, appSetting{mount.prefix, mount.app})
+		s.Apps = append(s.Apps, appSetting{mount.prefix, mount.app, timeoutOf(mount.prefix, c.RequestTimeout)})
 	}
 	return s, nil
 }

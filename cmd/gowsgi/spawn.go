@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -29,14 +31,6 @@ type workerProcess struct {
 
 	told, shut sync.Once
 }
-
-// failure is why a worker could not start, in its own words.
-type failure struct {
-	code int
-	text string
-}
-
-func (f *failure) Error() string { return f.text }
 
 // spawn starts a worker process: this program once more, with the listeners and one end of a socket. What it runs on comes by the socket,
 // never by its arguments or environment, which the app sees and passes on.
@@ -65,6 +59,12 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 	}
 	var process *os.Process
 	err = m.children.Start(func() (pid int, err error) {
+		if t := m.template.Load(); t != nil {
+			if pid, err = fork(t, number, files[controlFD:]); err == nil {
+				process, err = os.FindProcess(pid)
+			}
+			return pid, err
+		}
 		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{workerName + strconv.Itoa(number)}, &syscall.ProcAttr{
 			Env: os.Environ(), Files: files,
 			Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is the master's
@@ -133,7 +133,7 @@ func (w *workerProcess) listen() {
 			w.serving(info)
 			w.becomes(nil)
 		case control.Failed:
-			w.becomes(&failure{m.Code, m.Text})
+			w.becomes(&codeError{m.Code, errors.New(strings.TrimSuffix(strings.TrimPrefix(m.Text, "gowsgi: "), "\n"))})
 		case control.Recycle:
 			select {
 			case w.recycle <- m.Text:

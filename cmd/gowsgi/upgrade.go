@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -42,14 +41,15 @@ const upgradeCheckTimeout = 20 * time.Second
 type upgradeState struct {
 	Listeners []upgradedListener
 	Workers   []upgradedWorker
+	Commands  upgradedListener
 	Handover  [2]int
 	Loads     int
 	PidFile   int // -1 for none
 }
 
 type upgradedListener struct {
-	FD      int
-	Address string
+	FD            int
+	Address, File string
 }
 
 type upgradedWorker struct {
@@ -89,9 +89,12 @@ func (m *master) exec(members []supervisor.Member) error {
 	state := upgradeState{Handover: m.handover, Loads: m.loadsFD, PidFile: -1}
 	keep := []int{m.handover[0], m.handover[1], m.loadsFD}
 	for _, l := range m.listeners {
-		state.Listeners = append(state.Listeners, upgradedListener{int(l.fd()), l.address})
+		state.Listeners = append(state.Listeners, upgradedListener{int(l.fd()), l.address, l.file})
 		keep = append(keep, int(l.fd()))
 	}
+	commands := inherited{m.commands, "", ""}
+	state.Commands.FD = int(commands.fd())
+	keep = append(keep, state.Commands.FD)
 	if m.pidFile != nil {
 		state.PidFile = m.pidFile.FD()
 		keep = append(keep, state.PidFile)
@@ -125,6 +128,7 @@ func (m *master) exec(members []supervisor.Member) error {
 	if err := os.Chdir(m.line.dir); err != nil {
 		return err
 	}
+	m.later.flush()
 	environ := append(append(m.line.environ(), m.systemd.Environ()...), upgradeVariable+"="+strconv.Itoa(memory))
 	err = syscall.Exec(m.line.program, append([]string{os.Args[0]}, m.line.args...), environ)
 	return fmt.Errorf("%s: %w", m.line.program, err)
@@ -150,14 +154,19 @@ func takeUpgrade(text string) (*upgradeState, error) {
 
 // resume takes over listeners and workers.
 func (m *master) resume(state *upgradeState) (err error) {
-	for _, l := range state.Listeners {
+	for _, l := range append([]upgradedListener{state.Commands}, state.Listeners...) {
 		f := os.NewFile(uintptr(l.FD), "listener")
 		ln, err := net.FileListener(f)
 		_ = f.Close()
 		if err != nil {
 			return err
 		}
-		m.listeners = append(m.listeners, &inherited{ln, l.Address})
+		if unix, ok := ln.(*net.UnixListener); ok && m.commands == nil {
+			m.commands = unix
+			m.commands.SetUnlinkOnClose(true)
+			continue
+		}
+		m.listeners = append(m.listeners, &inherited{ln, l.Address, l.File})
 	}
 	m.handover = state.Handover
 	m.loadsFD = state.Loads
@@ -199,6 +208,6 @@ func (m *master) adopt(state *upgradeState) error {
 // finishUpgrade gives the new program workers of its own.
 func (m *master) finishUpgrade() {
 	if err := m.reload(); err != nil {
-		say(m.log, slog.LevelError, "this program serves with workers of the one before, until a reload succeeds")
+		m.log.Error("this program serves with workers of the one before, until a reload succeeds")
 	}
 }

@@ -191,7 +191,7 @@ func (w *worker) start(listeners []net.Listener) error {
 		if err != nil {
 			return &codeError{exitApp, err}
 		}
-		mounts = append(mounts, gateway.Mount{Prefix: a.Prefix, App: app})
+		mounts = append(mounts, gateway.Mount{Prefix: a.Prefix, App: app, RequestTimeout: a.RequestTimeout})
 	}
 	if err := host.Start(); err != nil {
 		return &codeError{exitPython, err}
@@ -200,7 +200,7 @@ func (w *worker) start(listeners []net.Listener) error {
 		App: host, Mounts: mounts, Logger: w.log,
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		MaxBodySize: s.MaxBodySize, StreamInput: s.StreamInput, SpoolDir: s.SpoolDir,
-		RequestTimeout: s.RequestTimeout, QueueTimeout: s.QueueTimeout, Backlog: s.Backlog,
+		QueueTimeout: s.QueueTimeout, Backlog: s.Backlog,
 		HandOver: func(fd int) {
 			if !w.keep.Load() {
 				w.handover.send(fd)
@@ -223,7 +223,7 @@ func (w *worker) serve(listeners []net.Listener) error {
 	for _, ln := range listeners {
 		go func() { w.failed <- w.server.Serve(ln) }()
 	}
-	go func() { _ = w.handover.receive(w.server.Adopt) }()
+	w.handover.start(w.server.Adopt)
 	info := w.host.Info()
 	data, err := json.Marshal(workerInfo{info.Version, info.Prefix, info.FreeThreaded})
 	if err != nil {

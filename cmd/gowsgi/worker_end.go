@@ -16,6 +16,9 @@ import (
 // leastEnd is how long Python's end (non-daemon threads, atexit handlers, flushing) may take though the requests used up the graceful timeout.
 const leastEnd = time.Second
 
+// cutStacksTimeout is how long the stacks of requests that are cut off may take.
+const cutStacksTimeout = 2 * time.Second
+
 // mostSay is how long a line of the log may take to be written while the server ends.
 const mostSay = time.Second
 
@@ -95,15 +98,14 @@ func (w *worker) wait() error {
 // handler raised SystemExit.
 func (w *worker) drain(timeout time.Duration, code int) error {
 	deadline := time.Now().Add(timeout)
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go w.hurry(cancel)
+	go w.cutOff(ctx, timeout, cancel)
 	w.handover.stop()
 	w.balancer.stop()
 	go w.tellClosed()
-	if err := w.server.Shutdown(ctx); err != nil {
-		say(w.log, slog.LevelError, "requests in hand were cut off", "graceful-timeout", timeout, "error", err)
-	}
+	_ = w.server.Shutdown(ctx) // its only error is that of ctx
 	end, cancelEnd := context.WithTimeout(context.Background(), max(time.Until(deadline), leastEnd))
 	defer cancelEnd()
 	if err := w.host.Shutdown(end); err != nil && !errors.Is(err, pyhost.ErrState) {
@@ -125,6 +127,26 @@ func (w *worker) tellClosed() {
 	_ = w.control.Send(control.Message{Kind: control.Closed})
 }
 
+// cutOff cuts the requests that are still in hand when the time is over, and says which these are and where they hang.
+func (w *worker) cutOff(ctx context.Context, timeout time.Duration, cut func()) {
+	select {
+	case <-time.After(timeout):
+	case <-ctx.Done():
+		return
+	}
+	defer cut()
+	if timeout == 0 {
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, cutStacksTimeout)
+	defer cancel()
+	stacks, err := w.host.Stacks(limited)
+	if err != nil {
+		stacks = err.Error()
+	}
+	say(w.log, slog.LevelError, "requests in hand are cut off at the graceful timeout; what they do:\n"+stacks, "timeout", timeout)
+}
+
 // hurry cuts the requests in hand where the master, or a second signal, says that there is no more time.
 func (w *worker) hurry(cut func()) {
 	for {
@@ -133,7 +155,7 @@ func (w *worker) hurry(cut func()) {
 			if !alive {
 				return
 			}
-			if m.Kind == control.Drain {
+			if m.Kind == control.Drain && m.Timeout == 0 {
 				cut()
 			}
 		case <-w.signals:

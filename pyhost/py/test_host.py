@@ -8,8 +8,10 @@ import signal
 import sys
 import tempfile
 import textwrap
+import threading
 import types
 import unittest
+import unittest.mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -262,6 +264,42 @@ class SignalTest(unittest.TestCase):
             self.assertEqual(sys.stderr.getvalue(), "text\n")
         finally:
             sys.stderr = stderr
+
+
+class StacksTest(unittest.TestCase):
+    def setUp(self):
+        self.host = load_host()
+        self.release = threading.Event()
+        self.thread = threading.Thread(target=self.wait_here, name="gowsgi-7")
+        self.waiting = threading.Event()
+        self.thread.start()
+        self.addCleanup(self.thread.join)
+        self.addCleanup(self.release.set)
+        self.waiting.wait(10)
+
+    def wait_here(self):
+        self.waiting.set()
+        self.release.wait(10)
+
+    def test_the_stack_of_a_thread_begins_with_the_code_of_the_app(self):
+        lines = self.host.stack(self.thread.ident).decode().splitlines()
+        self.assertIn("in wait_here", lines[0])
+        self.assertEqual(self.host.stack(0), b"(the thread is not in Python)")
+
+    def test_a_dump_names_threads_and_their_requests_busy_ones_first_and_not_the_one_that_makes_it(self):
+        text = self.host.stacks({self.thread.ident: "for 1.5 s in GET /caf\xe9"}).decode()
+        first = text.split("\n\n")[0].splitlines()
+        self.assertEqual(first[0], "gowsgi-7 (0x%x), for 1.5 s in GET /caf\xe9:" % self.thread.ident)
+        self.assertIn("in wait_here", first[1])
+        self.assertNotIn("MainThread", text)
+
+    def test_on_a_free_threaded_python_no_frame_is_touched(self):
+        self.host._free_threaded = lambda: True
+        with unittest.mock.patch("sys._current_frames", side_effect=AssertionError):
+            self.assertIn(b"can't be read", self.host.stack(self.thread.ident))
+            text = self.host.stacks({})
+        self.assertIn(b"gowsgi-7 (", text)
+        self.assertIn(b"can't be read", text)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ type Template struct{}
 func Start(context.Context, Options) (*Template, error) { return nil, pyhost.ErrNoCgo }
 
 // Fork returns [pyhost.ErrNoCgo].
-func (*Template) Fork(context.Context, string, []*os.File) (int, error) { return 0, pyhost.ErrNoCgo }
+func (*Template) Fork(context.Context, string, []uintptr) (int, error) { return 0, pyhost.ErrNoCgo }
 
 // Pid returns 0.
 func (*Template) Pid() int { return 0 }

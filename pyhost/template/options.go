@@ -21,12 +21,15 @@ type Options struct {
 	Warmup []string
 	// Force goes on where the app has threads after its import, which the workers then don't have.
 	Force bool
-	// Files is how many files each Fork passes, 1 to 250. Their numbers are kept free while the apps are imported.
+	// Files is how many descriptors each Fork passes, 1 to 250. Their numbers are kept free while the apps are imported.
 	Files int
 	// Logger gets what the apps log until they are forked; slog.Default where nil.
 	Logger *slog.Logger
-	// Stdin, Stdout and Stderr are those of the template and its workers; the null device and this process's own where nil.
-	Stdin, Stdout, Stderr *os.File
+	// Stdout and Stderr are those of the template and its workers; this process's own where nil.
+	Stdout, Stderr *os.File
+	// Child calls start, which starts the template and returns its process id: for a program that collects orphans and has to know its
+	// children. May be nil.
+	Child func(start func() (pid int, err error)) error
 }
 
 // App is an app and where it is mounted: "" or "/prefix".

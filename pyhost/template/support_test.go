@@ -31,8 +31,41 @@ func TestMain(m *testing.M) {
 		if Adopted() {
 			return serve()
 		}
+		if text := os.Getenv(masterVariable); text != "" {
+			return master(text)
+		}
 		return m.Run()
 	})
+}
+
+const masterVariable = "TEMPLATE_TEST_MASTER"
+
+type masterJob struct {
+	Python pyhost.Python
+	Dir    string
+}
+
+// master forks one worker, says who they are, and waits to be killed.
+func master(text string) int {
+	var job masterJob
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		panic(err)
+	}
+	t, err := Start(context.Background(), Options{Python: job.Python, Dir: job.Dir, Apps: []App{{"", "app"}}, Files: 2})
+	if err != nil {
+		panic(err)
+	}
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	pid, err := t.Fork(context.Background(), "w", []uintptr{uintptr(fds[1]), uintptr(fds[1])})
+	if err != nil {
+		panic(err)
+	}
+	_ = syscall.Close(fds[1])
+	fmt.Println(t.Pid(), pid)
+	select {}
 }
 
 // question is what a test asks a worker, answer what comes back.
@@ -282,7 +315,7 @@ func (s *site) fork(t *Template, name string) *worker {
 		s.t.Fatal(err)
 	}
 	defer r.Close()
-	pid, err := t.Fork(s.context(), name, []*os.File{theirs, r})
+	pid, err := t.Fork(s.context(), name, []uintptr{theirs.Fd(), r.Fd()})
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, s.said())
 	}

@@ -63,11 +63,20 @@ func Start(ctx context.Context, o Options) (*Template, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, os.NewSyscallError("prctl", err)
 	}
-	t := &Template{options: o, log: o.Logger, answers: make(chan packet, 1), done: make(chan struct{})}
-	if t.log == nil {
-		t.log = slog.Default()
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
+	if o.Child == nil {
+		o.Child = func(start func() (int, error)) error {
+			_, err := start()
+			return err
+		}
+	}
+	t := &Template{options: o, log: o.Logger, answers: make(chan packet, 1), done: make(chan struct{})}
 	if err := t.spawn(); err != nil {
+		if t.conn != nil {
+			_ = t.conn.Close()
+		}
 		return nil, fmt.Errorf("pyhost/template: %w", err)
 	}
 	go t.read()
@@ -98,35 +107,39 @@ func (t *Template) spawn() error {
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "template"), os.NewFile(uintptr(fds[1]), "template")
-	defer ours.Close()
-	defer theirs.Close()
+	defer syscall.Close(fds[1])
+	ours := os.NewFile(uintptr(fds[0]), "template")
 	conn, err := net.FileConn(ours)
+	_ = ours.Close()
 	if err != nil {
 		return err
 	}
 	t.conn = conn.(*net.UnixConn)
-	null, err := os.Open(os.DevNull)
+	null, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	defer null.Close()
-	files := []*os.File{null, os.Stdout, os.Stderr, theirs}
-	for i, f := range []*os.File{t.options.Stdin, t.options.Stdout, t.options.Stderr} {
+	defer syscall.Close(null)
+	// Numbers, not files: (*os.File).Fd would make standard output block for all that share it.
+	files := []uintptr{uintptr(null), 1, 2, uintptr(fds[1])}
+	for i, f := range []*os.File{nil, t.options.Stdout, t.options.Stderr} {
 		if f != nil {
-			files[i] = f
+			files[i] = f.Fd()
 		}
 	}
 	// The spaces are room for the workers' names.
 	name := fmt.Sprintf("%-*s", nameRoom, C.TEMPLATE_NAME)
-	t.process, err = os.StartProcess("/proc/self/exe", []string{name}, &os.ProcAttr{
-		Env: os.Environ(), Files: files,
-		Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is not for it
+	return t.options.Child(func() (pid int, err error) {
+		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{name}, &syscall.ProcAttr{
+			Env: os.Environ(), Files: files,
+			Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is not for it
+		})
+		if err != nil {
+			return 0, os.NewSyscallError("fork/exec", err)
+		}
+		t.process, err = os.FindProcess(pid)
+		return pid, err
 	})
-	if err != nil {
-		_ = t.conn.Close()
-	}
-	return err
 }
 
 // settle tells the template what to import and waits for the outcome.
@@ -229,25 +242,18 @@ func (t *Template) read() {
 	}
 }
 
-// Fork makes a worker: a process with the template's apps and with these files as its descriptors 3, 4 and so on, which goes on as this
-// program's main. name is its os.Args[0], 64 bytes at most. The caller waits for the process. When ctx ends before the template has
-// answered, the template is killed.
-func (t *Template) Fork(ctx context.Context, name string, files []*os.File) (pid int, err error) {
+// Fork makes a worker: a process with the template's apps and with these descriptors as its own 3, 4 and so on, closed on exec, which goes on
+// as this program's main. The caller's stay the caller's. name is the worker's os.Args[0], 64 bytes at most. The caller waits for the
+// process. When ctx ends before the template has answered, the template is killed.
+func (t *Template) Fork(ctx context.Context, name string, fds []uintptr) (pid int, err error) {
 	t.forking.Lock()
 	defer t.forking.Unlock()
-	var fds []int
-	for _, f := range files {
-		// Not Fd, which would make the file blocking.
-		raw, err := f.SyscallConn()
-		if err != nil {
-			return 0, err
-		}
-		if err := raw.Control(func(fd uintptr) { fds = append(fds, int(fd)) }); err != nil {
-			return 0, err
-		}
+	var numbers []int
+	for _, fd := range fds {
+		numbers = append(numbers, int(fd))
 	}
 	order := append([]byte{C.ORDER_FORK}, name...)
-	if _, _, err := t.conn.WriteMsgUnix(order, syscall.UnixRights(fds...), nil); err != nil {
+	if _, _, err := t.conn.WriteMsgUnix(order, syscall.UnixRights(numbers...), nil); err != nil {
 		return 0, t.gone(err)
 	}
 	select {

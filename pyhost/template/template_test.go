@@ -5,15 +5,19 @@ package template
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gowsgi/gowsgi/pyhost"
 )
@@ -163,7 +167,7 @@ func TestWorkersOutliveTheTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if _, err := tpl.Fork(s.context(), "w2", []*os.File{r, r}); err == nil || !strings.Contains(err.Error(), "has ended: signal: killed") {
+	if _, err := tpl.Fork(s.context(), "w2", []uintptr{r.Fd(), r.Fd()}); err == nil || !strings.Contains(err.Error(), "has ended: signal: killed") {
 		t.Errorf("Fork returned %v", err)
 	}
 	if text := w.get("/"); text != strconv.Itoa(w.pid) {
@@ -175,7 +179,15 @@ func TestWorkersOutliveTheTemplate(t *testing.T) {
 func TestStopEndsTheTemplateAndNotTheWorkers(t *testing.T) {
 	s := newSite(t, anyPython(t), answering("import atexit, os, signal\natexit.register(lambda: print('atexit', os.getpid(), flush=True))\n"+
 		"signal.signal(signal.SIGTERM, signal.SIG_IGN)\n", "os.getpid()"))
+	child := 0
+	s.options.Child = func(start func() (int, error)) (err error) {
+		child, err = start()
+		return err
+	}
 	tpl := s.start()
+	if child != tpl.Pid() {
+		t.Errorf("Child was told %d of the template %d", child, tpl.Pid())
+	}
 	w := s.forkOpen(tpl, "w1")
 	tpl.Stop()
 	if err := syscall.Kill(tpl.Pid(), 0); !errors.Is(err, syscall.ESRCH) {
@@ -200,11 +212,11 @@ func TestAForkThatDoesNotEndInTimeEndsTheTemplate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if _, err := tpl.Fork(ctx, "w1", []*os.File{r, r}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := tpl.Fork(ctx, "w1", []uintptr{r.Fd(), r.Fd()}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Fork returned %v", err)
 	}
 	<-tpl.Done()
-	if _, err := tpl.Fork(s.context(), "w1", []*os.File{r}); err == nil {
+	if _, err := tpl.Fork(s.context(), "w1", []uintptr{r.Fd()}); err == nil {
 		t.Error("a template that was ended forked")
 	}
 }
@@ -217,8 +229,45 @@ func TestAWrongNumberOfFilesIsRefusedAndTheTemplateLivesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if _, err := tpl.Fork(s.context(), "w1", []*os.File{r}); err == nil || !strings.Contains(err.Error(), "1 descriptors came, 2 were announced") {
+	if _, err := tpl.Fork(s.context(), "w1", []uintptr{r.Fd()}); err == nil || !strings.Contains(err.Error(), "1 descriptors came, 2 were announced") {
 		t.Errorf("Fork returned %v", err)
 	}
 	s.forkOpen(tpl, "w1").end()
+}
+
+func TestWithoutTheProcessThatStartedItATemplateEndsAndItsWorkersCanTell(t *testing.T) {
+	// Orphans come to this process then.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, anyPython(t), answering("", "1"))
+	text, err := json.Marshal(masterJob{s.options.Python, s.options.Dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), masterVariable+"="+string(text))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var template, worker int
+	_, err = fmt.Fscan(out, &template, &worker)
+	if kill := cmd.Process.Kill(); err != nil || kill != nil {
+		t.Fatal(err, kill)
+	}
+	_, _ = cmd.Process.Wait()
+	for _, pid := range []int{template, worker} {
+		var status syscall.WaitStatus
+		eventually(t, "the process ended", func() bool {
+			ended, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+			return ended == pid && err == nil
+		})
+		if !status.Exited() || status.ExitStatus() != 0 {
+			t.Errorf("process %d ended with %#x", pid, status)
+		}
+	}
 }

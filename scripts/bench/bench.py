@@ -70,7 +70,7 @@ def describe(options, chosen, running, missing):
     wrk = f"wrk -t 1 (from 16 connections on: 2) -c CONNECTIONS -d {options.seconds}s -s scripts/bench/wrk.lua"
     return {
         "head": {**prepare.machine(), "rounds": f"{options.rounds}, interleaved", "measurement": f"{options.seconds} s after {WARM} s to warm, on a "
-                 "fresh server each", "processes": 1, "keep_alive": "on", "access_log": "off", "command": wrk},
+                 "fresh server each", "keep_alive": "on", "access_log": "off", "command": wrk},
         "servers": {server.name: {"version": server.version(), "about": server.about} for server in running},
         "missing": missing,
         "unfit": {workload.name: {server.name: reason for server in running if (reason := server.serves(workload)) and not workload.servers}

@@ -19,7 +19,7 @@ class Bench:
     def measure(self, server, workload):
         """The figures as a dict, or {"failed": reason}."""
         try:
-            with running(server, workload.app, workload.threads, self.environ) as run:
+            with running(server, workload, self.environ) as run:
                 kept = [wait_until_right(run, request, self.replies[workload.app, request]) for request in requests(workload)]
                 run_groups(workload.groups, run.port, WARM)
                 figures = self._held(run, workload) if workload.held else self._loaded(run, workload)

@@ -19,7 +19,7 @@ def table(workload, results):
     shown = columns(workload, rounds_of)
     connections = ", ".join(f"{group.connections} x {group.request.path}" for group in workload.groups)
     beside = f", beside {workload.held.count:,} held ({workload.held.mode} {workload.held.request.path})" if workload.held else ""
-    lines = [f"## {workload.name}: {workload.title}", "", f"{connections} connections{beside}, {workload.threads} threads", "",
+    lines = [f"## {workload.name}: {workload.title}", "", f"{connections} connections{beside}, {workload.processes} x {workload.threads} threads", "",
              "| server | " + " | ".join(column.name for column in shown) + " | errors |", "|---" * (len(shown) + 2) + "|"]
     for name, rounds in rounds_of.items():
         if rounds:

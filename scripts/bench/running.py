@@ -44,7 +44,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(server, app, threads, environ):
+def running(server, workload, environ):
     """A Running server, in a process group of its own which is killed at the end."""
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -54,7 +54,8 @@ def running(server, app, threads, environ):
         root.chmod(0o777)  # for a server that is another user
         port, log = free_port(), folder / "log"
         with log.open("wb") as out:
-            process = subprocess.Popen(server.command(app, port, threads, root), cwd=servers.APPS, env=environ, start_new_session=True,
+            command = server.command(workload.app, port, workload.processes, workload.threads, root)
+            process = subprocess.Popen(command, cwd=servers.APPS, env=environ, start_new_session=True,
                                        stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         try:
             yield Running(process, port, log)

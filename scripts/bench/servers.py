@@ -1,4 +1,4 @@
-"""The servers: how each is started on an app with one process, keep-alive on and no access log."""
+"""The servers: how each is started on an app, with keep-alive on and no access log."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ KEEP_ALIVE = "75"  # seconds: longer than a measurement, everywhere
 class Server:
     name: str
     about: str
-    command: object  # of (module of the app, port, threads, an empty folder): the arguments
+    command: object  # of (module of the app, port, processes, threads of each, an empty folder): the arguments
     package: str = None  # its name in peers.txt
     most_connections: int = None  # more than these it does not serve at the same time
     binary: str = None  # of a gowsgi
@@ -51,67 +51,67 @@ class Server:
 def gowsgi(binary, name="gowsgi"):
     binary = os.path.abspath(binary)
 
-    def command(app, port, threads, folder):
-        return [binary, "serve", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", str(threads), "--python", str(BIN / "python"), "--chdir", str(APPS),
-                f"{app}:app"]
+    def command(app, port, processes, threads, folder):
+        return [binary, "serve", "--bind", f"127.0.0.1:{port}", "--workers", str(processes), "--threads", str(threads), "--graceful-timeout", "0s", "--python",
+                str(BIN / "python"), "--chdir", str(APPS), f"{app}:app"]
 
-    return Server(name, f"{binary} --threads T", command, binary=binary)
+    return Server(name, f"{binary} --workers P --threads T", command, binary=binary)
 
 
 def floor(binary):
-    return Server("fasthttp", "the floor: fasthttp alone, 14 bytes, no Python", lambda app, port, threads, folder: [binary, f"127.0.0.1:{port}"])
+    return Server("fasthttp", "the floor: fasthttp alone, 14 bytes, no Python", lambda app, port, processes, threads, folder: [binary, f"127.0.0.1:{port}"])
 
 
-def granian(app, port, threads, folder):
+def granian(app, port, processes, threads, folder):
     # Its bound on connections at a time is 1024 unless told otherwise.
-    return [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--http", "1", "--no-ws",
+    return [str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", str(processes), "--http", "1", "--no-ws",
             "--blocking-threads", str(threads), "--backpressure", "20000", "--log-level", "warning", "--working-dir", str(APPS), f"{app}:app"]
 
 
-def gunicorn(app, port, threads, folder):
-    return [str(BIN / "gunicorn"), "-k", "gthread", "-w", "1", "--threads", str(threads), "--worker-connections", "20000", "--keep-alive",
+def gunicorn(app, port, processes, threads, folder):
+    return [str(BIN / "gunicorn"), "-k", "gthread", "-w", str(processes), "--threads", str(threads), "--worker-connections", "20000", "--keep-alive",
             KEEP_ALIVE, "--no-control-socket", "--log-level", "warning", "-b", f"127.0.0.1:{port}", "--chdir", str(APPS), f"{app}:app"]
 
 
 def uwsgi(*socket):
-    def command(app, port, threads, folder):
-        return [str(BIN / "uwsgi"), *(option.format(port=port) for option in socket), "--master", "--processes", "1", "--threads", str(threads),
+    def command(app, port, processes, threads, folder):
+        return [str(BIN / "uwsgi"), *(option.format(port=port) for option in socket), "--master", "--processes", str(processes), "--threads", str(threads),
                 "--disable-logging", "--die-on-term", "--need-app", "--listen", "1024", "--chdir", str(APPS), "--module", f"{app}:app"]
 
     return command
 
 
-def waitress(app, port, threads, folder):
+def waitress(app, port, processes, threads, folder):
     return [str(BIN / "waitress-serve"), f"--listen=127.0.0.1:{port}", f"--threads={threads}", "--connection-limit=20000", "--asyncore-use-poll",
             "--backlog=2048", f"{app}:app"]
 
 
 def launched(name):
-    return lambda app, port, threads, folder: [sys.executable, "-B", str(HERE / "launch.py"), name, app, str(port), str(threads)]
+    return lambda app, port, processes, threads, folder: [sys.executable, "-B", str(HERE / "launch.py"), name, app, str(port), str(threads)]
 
 
-def mod_wsgi(app, port, threads, folder):
+def mod_wsgi(app, port, processes, threads, folder):
     # Apache refuses to serve as root. www-data keeps root's right to read, since the Python may be in root's home.
     to_www = ["setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups", "--inh-caps=+dac_read_search",
               "--ambient-caps=+dac_read_search"] if os.geteuid() == 0 else []
     return [*to_www, str(BIN / "mod_wsgi-express"), "start-server", app, "--application-type", "module", "--callable-object", "app", "--host",
-            "127.0.0.1", "--port", str(port), "--processes", "1", "--threads", str(threads), "--max-clients", "512", "--keep-alive-timeout",
+            "127.0.0.1", "--port", str(port), "--processes", str(processes), "--threads", str(threads), "--max-clients", "512", "--keep-alive-timeout",
             KEEP_ALIVE, "--server-backlog", "2048", "--log-to-terminal", "--log-level", "error", "--working-directory", str(APPS),
             "--server-root", str(folder)]
 
 
 PEERS = [
-    Server("granian", "granian --workers 1 --blocking-threads T", granian, "granian"),
-    Server("gunicorn", "gunicorn -k gthread -w 1 --threads T", gunicorn, "gunicorn"),
-    Server("uwsgi", "uwsgi --http (a process of its own for HTTP) --http-keepalive --http-auto-chunked --processes 1 --threads T",
+    Server("granian", "granian --workers P --blocking-threads T", granian, "granian"),
+    Server("gunicorn", "gunicorn -k gthread -w P --threads T", gunicorn, "gunicorn"),
+    Server("uwsgi", "uwsgi --http (a process of its own for HTTP) --http-keepalive --http-auto-chunked --processes P --threads T",
            uwsgi("--http", "127.0.0.1:{port}", "--http-keepalive=" + KEEP_ALIVE, "--http-auto-chunked", "--http-timeout", KEEP_ALIVE), "uwsgi"),
-    Server("uwsgi-http11", "uwsgi --http11-socket --processes 1 --threads T (a thread per connection)",
+    Server("uwsgi-http11", "uwsgi --http11-socket --processes P --threads T (a thread per connection)",
            uwsgi("--http11-socket", "127.0.0.1:{port}"), "uwsgi", most_connections=16),
     Server("waitress", "waitress-serve --threads=T", waitress, "waitress"),
     Server("cheroot", "cheroot.wsgi.Server(numthreads=T)", launched("cheroot"), "cheroot"),
     Server("bjoern", "bjoern.run, one thread", launched("bjoern"), "bjoern"),
     Server("fastwsgi", "fastwsgi.run, one thread", launched("fastwsgi"), "fastwsgi"),
-    Server("mod_wsgi", "mod_wsgi-express start-server --processes 1 --threads T --max-clients 512 (Apache's event MPM before it)", mod_wsgi,
+    Server("mod_wsgi", "mod_wsgi-express start-server --processes P --threads T --max-clients 512 (Apache's event MPM before it)", mod_wsgi,
            "mod_wsgi"),
 ]
 SHORT = ["gowsgi", "granian", "gunicorn", "bjoern"]

@@ -35,7 +35,8 @@ class Workload:
     title: str
     app: str
     groups: tuple
-    threads: int = 16
+    threads: int = 16  # of each process
+    processes: int = 1
     held: Held = None
     servers: tuple = None  # the only ones it is for; None: all
     ceiling: bool = True  # whether the app alone in a loop says something
@@ -67,6 +68,8 @@ def beside(name, title, held):
 
 # One thread each: those that can be told so, and those that never have more.
 ONE_THREAD = ("gowsgi", "granian", "bjoern", "fastwsgi")
+# Those that look after several processes.
+PROCESSES = ("gowsgi", "granian", "gunicorn", "uwsgi", "uwsgi-http11", "mod_wsgi")
 
 BASES = [
     simple("hello", "Hello, world in raw WSGI", "hello", "/"),
@@ -90,23 +93,28 @@ BASES = [
     beside("slow-uploads", "hello beside 200 slow uploads of 1 MiB", Held("upload", 200, Request("/upload", 1 << 20))),
 ]
 KNOWN = {workload.name: workload for workload in BASES}
-VARIANTS = ["hello@1", "hello@4", "hello@256", "django@1", "django@4", "django@256", "flask-hello/t1", "django/t1"]
+VARIANTS = ["hello@1", "hello@4", "hello@256", "django@1", "django@4", "django@256", "flask-hello/t1", "django/t1", "hello/p2", "flask-hello/p2",
+            "django/p2"]
 WHOLE = [*KNOWN, *VARIANTS]
 SHORT = ["hello", "flask-json", "django", "django-orm", "django@4", "upload-1m", "mix-sleep"]
 
 
 def find(name):
-    """The workload of a name: one of KNOWN, and for those with one group also NAME@CONNECTIONS and NAME/tTHREADS. Raises ValueError."""
-    match = re.fullmatch(r"([^@/]*)(?:@([1-9]\d*))?(?:/t([1-9]\d*))?", name)
-    base, connections, threads = match.groups() if match else (None, None, None)
+    """The workload of a name: one of KNOWN, and for those with one group also NAME@CONNECTIONS, NAME/tTHREADS and NAME/pPROCESSES. Raises
+    ValueError."""
+    match = re.fullmatch(r"([^@/]*)(?:@([1-9]\d*))?(?:/t([1-9]\d*))?(?:/p([1-9]\d*))?", name)
+    base, connections, threads, processes = match.groups() if match else (None, None, None, None)
     found = KNOWN.get(base)
     if not found or (found.kind != "simple" and base != name):
         raise ValueError(f"no workload {name!r}; there are: {', '.join(WHOLE)}; those with one kind of request also as "
-                         "NAME@CONNECTIONS and NAME/tTHREADS")
+                         "NAME@CONNECTIONS, NAME/tTHREADS and NAME/pPROCESSES")
     if connections:
         group = dataclasses.replace(found.groups[0], connections=int(connections))
         found = dataclasses.replace(found, title=f"{found.title}, {connections} connection{'s' * (connections != '1')}", groups=(group,))
     if threads:
         found = dataclasses.replace(found, title=f"{found.title}, {threads} thread{'s' * (threads != '1')}", threads=int(threads),
                                     servers=ONE_THREAD if threads == "1" else None)
+    if processes:
+        found = dataclasses.replace(found, title=f"{found.title}, {processes} process{'es' * (processes != '1')}", processes=int(processes),
+                                    servers=PROCESSES)
     return dataclasses.replace(found, name=name)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -80,4 +81,57 @@ func TestAWorkerWhoseGILIsHeldAnswersWithoutPythonAndIsReplaced(t *testing.T) {
 	if got := s.getOK(t, "/other"); got != "fine" {
 		t.Error(got)
 	}
+}
+
+func TestARequestThatFindsTheQueueFullOrWaitsTooLongGets503AndNeverRuns(t *testing.T) {
+	t.Parallel()
+	s := start(t, "blocks", options{args: []string{"--threads", "1", "--backlog", "2", "--queue-timeout", "2s"}})
+	file, open := gate(t)
+	running := s.dial(t)
+	running.request("GET", "/block?"+file, "")
+	s.waitLog(t, "blocked "+file)
+	began := time.Now()
+	var queued, refused []*client
+	for i := range 6 {
+		c := s.dial(t)
+		c.request("GET", "/block?"+file, "")
+		if i < 2 {
+			queued = append(queued, c)
+		} else {
+			refused = append(refused, c)
+		}
+	}
+	for _, c := range append(refused, queued...) {
+		if r := c.head("GET"); r.status != 503 || r.value("Retry-After") != "1" {
+			t.Errorf("%d, Retry-After %q", r.status, r.value("Retry-After"))
+		} else {
+			r.body()
+		}
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("nobody waited in the queue: all were answered in %v", took)
+	}
+	open()
+	if r := running.head("GET"); r.status != 200 || r.body() != "done" {
+		t.Errorf("the one that ran: %d", r.status)
+	}
+	if got := s.getOK(t, "/fast"); got != "done" {
+		t.Error(got)
+	}
+	if n := s.countLog("blocked " + file); n != 1 {
+		t.Errorf("%d requests ran", n)
+	}
+}
+
+func TestStacksShowEveryThreadAndItsRequest(t *testing.T) {
+	t.Parallel()
+	s := start(t, "blocks", options{args: []string{"--threads", "2"}})
+	file, open := gate(t)
+	defer open()
+	s.dial(t).request("GET", "/block?"+file, "")
+	s.waitLog(t, "blocked "+file)
+	s.signal(t, syscall.SIGPWR)
+	s.waitLog(t, "s in GET /block?"+file)
+	s.waitLog(t, "in application")
+	s.waitLog(t, "MainThread")
 }

@@ -35,6 +35,7 @@ type traffic struct {
 type trafficFailure struct {
 	kind  string
 	began time.Time
+	ended time.Time
 	pid   int // of the worker that answered before on the same connection, 0 where it was new
 	err   error
 }
@@ -96,6 +97,21 @@ func (f *traffic) end(t testing.TB) (answered int, failures []trafficFailure) {
 	t.Logf("%d answered (%s), %d failed, %d raced; %d kept connections were closed while idle", answered, strings.Join(kinds, ", "),
 		len(f.failures), f.raced, f.reopened)
 	return answered, f.failures
+}
+
+// goesOn waits until n more requests were answered.
+func (f *traffic) goesOn(t testing.TB, n int) {
+	t.Helper()
+	answered := func() (all int) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for _, n := range f.done {
+			all += n
+		}
+		return all
+	}
+	before := answered()
+	eventually(t, "requests are answered", func() bool { return answered() >= before+n })
 }
 
 // endWithout ends the traffic, of which nothing may have failed.
@@ -169,6 +185,7 @@ func (f *traffic) client(q trafficRequest, keep bool, every time.Duration) {
 }
 
 func (f *traffic) note(kind string, c *trafficConn, failure trafficFailure, unanswered bool) {
+	failure.ended = time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {

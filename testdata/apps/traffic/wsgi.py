@@ -41,6 +41,7 @@ def application(environ, start_response):
     elif path == "/keep":  # so many MiB more of memory
         kept.append(b"x" * (int(query) << 20))
     elif path == "/loop":
+        print("looping", file=environ["wsgi.errors"], flush=True)
         while True:
             pass
     start_response(status, [("Content-Type", "text/plain"), ("X-Pid", str(os.getpid())), ("X-Release", release.NAME)])

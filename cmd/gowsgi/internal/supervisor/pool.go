@@ -120,7 +120,7 @@ type StartError struct{ Err error }
 func (e *StartError) Error() string { return e.Err.Error() }
 func (e *StartError) Unwrap() error { return e.Err }
 
-// Run keeps the workers running until Stop, and returns the first exit code other than 0 with which a worker ended that was told to; or a
+// Run keeps the workers running until Stop, and returns the first exit code other than 0 with which a worker ended after Stop; or a
 // *StartError at once where the first worker can't start at all, later after some tries without any that serves.
 func (p *Pool) Run() (code int, err error) {
 	defer close(p.done)
@@ -176,7 +176,8 @@ func (p *Pool) Adopt(number int, w Process, drains bool) {
 	p.served = true
 	p.watch(m)
 	if drains {
-		p.drain(m)
+		m.closed = true
+		p.drain(m) // it may not have heard of it
 	}
 }
 
@@ -227,6 +228,11 @@ func (p *Pool) Reload(n int) error {
 	}
 }
 
+// SetTimeouts changes the times of the options, for what begins from now on.
+func (p *Pool) SetTimeouts(start, graceful time.Duration) {
+	p.call(func() { p.o.StartTimeout, p.o.GracefulTimeout = start, graceful })
+}
+
 // Resize changes the number of workers by delta, to 1 at least, and returns the new one.
 func (p *Pool) Resize(delta int) (n int) {
 	p.call(func() {
@@ -272,9 +278,9 @@ func (p *Pool) Owns(pid int) (is bool) {
 	return is
 }
 
-// Serving counts the workers that serve.
-func (p *Pool) Serving() (n int) {
-	p.call(func() { n = p.count(serving) })
+// Workers counts the workers that serve or start.
+func (p *Pool) Workers() (n int) {
+	p.call(func() { n = p.count(serving) + p.count(starting) })
 	return n
 }
 
@@ -370,6 +376,7 @@ func (p *Pool) start() {
 
 // watch turns what happens to a worker into events.
 func (p *Pool) watch(m *member) {
+	limit := p.o.StartTimeout
 	event := func(f func()) bool {
 		select {
 		case p.events <- f:
@@ -378,14 +385,14 @@ func (p *Pool) watch(m *member) {
 			return false
 		}
 	}
+	var late <-chan time.Time
+	ready, closed := m.Ready(), m.Closed()
+	if m.state != starting {
+		ready = nil
+	} else if limit > 0 {
+		late = time.After(limit)
+	}
 	go func() {
-		var late <-chan time.Time
-		ready, closed := m.Ready(), m.Closed()
-		if m.state == serving {
-			ready = nil
-		} else if p.o.StartTimeout > 0 {
-			late = time.After(p.o.StartTimeout)
-		}
 		for {
 			select {
 			case err := <-ready:
@@ -400,7 +407,7 @@ func (p *Pool) watch(m *member) {
 				late = nil
 				event(func() {
 					if m.state == starting {
-						p.isReady(m, fmt.Errorf("it did not start within %v", p.o.StartTimeout))
+						p.isReady(m, fmt.Errorf("it did not start within %v", limit))
 					}
 				})
 			case <-m.Exited():
@@ -454,7 +461,7 @@ func (p *Pool) gone(m *member) {
 	exit := m.Exit()
 	switch {
 	case m.told:
-		if exit.Code > 0 && p.exitCode == 0 {
+		if p.stopping && exit.Code > 0 && p.exitCode == 0 {
 			p.exitCode = exit.Code
 		}
 		p.o.Logger.Debug("a worker has ended", "worker", m.number, "pid", m.Pid(), "status", exit.Text)

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/gowsgi/gowsgi/pyhost"
+	"github.com/gowsgi/gowsgi/pyhost/template"
+)
+
+// preload is the flag --preload, which may have the value force.
+type preload string
+
+const (
+	preloadOff   preload = "false"
+	preloadOn    preload = "true"
+	preloadForce preload = "force"
+)
+
+// IsBool implements kong.BoolMapperValue.
+func (*preload) IsBool() bool { return true }
+
+// Decode implements kong.BoolMapperValue.
+func (p *preload) Decode(ctx *kong.DecodeContext) error {
+	*p = preloadOn
+	if ctx.Scan.Peek().Type != kong.FlagValueToken {
+		return nil
+	}
+	*p = preload(fmt.Sprint(ctx.Scan.Pop().Value))
+	switch *p {
+	case preloadOff, preloadOn, preloadForce:
+		return nil
+	}
+	return fmt.Errorf("--preload is true, false or force, not %q", string(*p))
+}
+
+// forkTimeout is how long a template may take to fork.
+const forkTimeout = 30 * time.Second
+
+// startTemplate starts a template where the settings ask for one.
+func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
+	if !s.Preload {
+		return nil, nil
+	}
+	o := template.Options{
+		Python: s.Python, Args: s.PythonArgs, Dir: s.Dir, Multiprocess: s.Multiprocess, Warmup: s.Warmup, Force: s.PreloadForce,
+		Files: firstListener - controlFD + len(m.listeners), Logger: m.log.With("process", "template"), Child: m.children.Start,
+	}
+	for _, a := range s.Apps {
+		o.Apps = append(o.Apps, template.App{Prefix: a.Prefix, Spec: a.Spec})
+	}
+	ctx := context.Background()
+	if s.StartTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.StartTimeout, fmt.Errorf("it took longer than %v", s.StartTimeout))
+		defer cancel()
+	}
+	t, err := template.Start(ctx, o)
+	var load *pyhost.LoadError
+	var start *pyhost.StartError
+	if errors.As(err, &load) || errors.As(err, &start) {
+		err = &codeError{exitPython, err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.collectOrphans() // they come here from now on
+	return t, nil
+}
+
+// Waiting times after a template that did not start again.
+const (
+	firstTemplateRetry = time.Second
+	lastTemplateRetry  = time.Minute
+)
+
+// keepTemplate has the template replaced when it ends by itself. Its workers live on.
+func (m *master) keepTemplate(t *template.Template) {
+	if t == nil {
+		return
+	}
+	<-t.Done()
+	for retry := firstTemplateRetry; m.template.Load() == t && m.last.Load() == 0; retry = min(2*retry, lastTemplateRetry) {
+		m.log.Error("the template process ended by itself; a new one is started", "pid", t.Pid())
+		next, err := m.startTemplate(m.settings.Load())
+		if err == nil {
+			if m.template.CompareAndSwap(t, next) {
+				go m.keepTemplate(next)
+			} else {
+				next.Stop()
+			}
+			return
+		}
+		m.log.Error("no new template; trying again", "after", retry, "error", err)
+		time.Sleep(retry)
+	}
+}
+
+// fork makes a worker out of the template.
+func fork(t *template.Template, number int, files []uintptr) (int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), forkTimeout)
+	defer cancel()
+	return t.Fork(ctx, workerName+strconv.Itoa(number), files)
+}
