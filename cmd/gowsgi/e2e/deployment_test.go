@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -88,6 +89,7 @@ func (s *server) waitServing(t testing.TB, n int) (pids []int) {
 		}
 		return len(pids) == n
 	})
+	slices.Sort(pids)
 	return pids
 }
 

@@ -275,7 +275,8 @@ func (s *server) workers() (pids []int) {
 	for _, f := range files {
 		b, _ := os.ReadFile(f)
 		for _, field := range strings.Fields(string(b)) {
-			if pid, err := strconv.Atoi(field); err == nil {
+			name, _ := os.ReadFile("/proc/" + field + "/cmdline")
+			if pid, err := strconv.Atoi(field); err == nil && !strings.HasPrefix(string(name), "gowsgi: template") {
 				pids = append(pids, pid)
 			}
 		}
