@@ -163,13 +163,12 @@ func (c *conn) readHead() (n int, ok bool) {
 		}
 		idle := c.r == c.w
 		if idle && c.s.draining.Load() {
-			if _, err := c.read(); err != nil {
-				if err == syscall.EAGAIN {
-					c.handOver()
-				}
+			switch _, err := c.read(); {
+			case err == nil:
+				continue
+			case err != syscall.EAGAIN, c.s.closing.Load(), c.handOver():
 				return 0, false
 			}
-			continue
 		}
 		if c.deadline.Load() == expired {
 			return 0, !idle && c.refuse(408, nil)

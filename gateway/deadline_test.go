@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -41,6 +42,13 @@ class Spun:
                 pass
         except BaseException as e:
             log.append('close was hit by ' + type(e).__name__)
+
+def flood():
+    try:
+        while True:
+            yield bytes(1 << 18)
+    finally:
+        log.append('flood ended in ' + threading.current_thread().name)
 
 def loop_for_ever():
     while True:
@@ -104,6 +112,24 @@ def app(environ, start_response):
             except (ValueError, TypeError) as e:
                 answers.append(type(e).__name__)
         return answer(json.dumps(answers))
+    if path == '/extend-far':
+        for i in range(18):
+            environ['gowsgi.deadline'].extend(1e9)
+        environ['gowsgi.deadline'].extend(2**64 / 1e9 - 18e9 - 1)
+        time.sleep(0.1)
+        return answer('extended')
+    if path == '/flood':
+        start_response('200 OK', [])
+        return flood()
+    if path == '/slowly':
+        try:
+            loop_for_ever()
+        except gowsgi.RequestTimeout:
+            os.write(2, b'unwinding\n')
+            for i in range(30):
+                time.sleep(0.01)
+            log.append('unwound')
+            raise
     if path == '/extend-late':
         try:
             app.kept.extend(1)
@@ -175,6 +201,7 @@ func TestAnAppMayExtendItsDeadline(t *testing.T) {
 	h.ask("/extend").want(200, "extended")
 	h.ask("/long/extend").want(200, "extended") // where there is none
 	h.ask("/long/extend-badly").want(200, `["ValueError", "ValueError", "ValueError", "TypeError", "TypeError"]`)
+	h.ask("/extend-far").want(200, "extended")
 	h.ask("/extend").want(200, "extended")
 	h.ask("/long/extend-late").want(200, "gowsgi.deadline.extend() was used after its request had ended")
 }
@@ -204,6 +231,47 @@ func TestAThreadThatDoesNotComeBackIsReplacedUntilItDoes(t *testing.T) {
 		return strings.Count(names, ",") == 3
 	})
 	h.waitForEntry("came back after")
+}
+
+func TestAThreadThatWaitsForASlowClientComesBackAtTheDeadline(t *testing.T) {
+	h := hostJob{Threads: 1, Timeout: time.Second, LongTimeout: -1, SpoolLimit: 1 << 20}.start(t, slowApp)
+	h.ask("/flood") // whose client does not read
+	h.waitForEntry("took too long", "GET /flood")
+	h.ask("/long/log").want(200, `["flood ended in gowsgi-1"]`)
+	if lost := h.entries("does not come back"); len(lost) > 0 {
+		t.Error(lost[0])
+	}
+}
+
+func TestAThreadThatHasToWaitForTheGILIsNotTakenForLost(t *testing.T) {
+	h := hostJob{Threads: 2, Timeout: 100 * time.Millisecond, LongTimeout: -1}.start(t, slowApp)
+	h.ask("/slowly").want(504, "*")
+	waitFor(t, "the thread unwinds", func() bool { return strings.Contains(h.logs.String(), "unwinding\n") })
+	h.ask("/long/hold").want(200, "held") // for longer than a thread may take to come back
+	waitFor(t, "it came back", func() bool {
+		_, body := h.dial().get("/long/log")
+		return body == `["unwound"]`
+	})
+	if lost := h.entries("does not come back"); len(lost) > 0 {
+		t.Error(lost[0])
+	}
+}
+
+func TestAStoppedProcessIsNoReasonToTakeAThreadForLost(t *testing.T) {
+	h := hostJob{Threads: 1, Timeout: 100 * time.Millisecond, LongTimeout: -1}.start(t, slowApp)
+	h.ask("/slowly").want(504, "*")
+	waitFor(t, "the thread unwinds", func() bool { return strings.Contains(h.logs.String(), "unwinding\n") })
+	if err := syscall.Kill(h.pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second) // longer than a thread may take to come back
+	if err := syscall.Kill(h.pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	h.ask("/long/log").want(200, `["unwound"]`)
+	if lost := h.entries("does not come back"); len(lost) > 0 {
+		t.Error(lost[0])
+	}
 }
 
 func TestAShutdownDoesNotWaitForThreadsThatAreLost(t *testing.T) {

@@ -14,6 +14,10 @@ func (s *Server) Adopt(fd int) error {
 		_ = syscall.Close(fd)
 		return s.pollErr
 	}
+	fd, err := aboveStandard(fd)
+	if err != nil {
+		return fmt.Errorf("gateway: a connection that was handed over: %w", err)
+	}
 	local, err := syscall.Getsockname(fd)
 	if err == nil {
 		err = syscall.SetNonblock(fd, true)
@@ -33,8 +37,7 @@ func (s *Server) Adopt(fd int) error {
 }
 
 // handOver gives an idle connection to another process, if the server's owner knows one.
-func (c *conn) handOver() {
-	if f := c.s.HandOver; f != nil {
-		f(c.sock)
-	}
+func (c *conn) handOver() bool {
+	f := c.s.HandOver
+	return f != nil && f(c.sock)
 }

@@ -55,6 +55,7 @@ type hostJob struct {
 	LongTimeout time.Duration // of the mount /long
 	Queue       time.Duration
 	Backlog     int
+	SpoolLimit  int64
 }
 
 func (j *hostJob) run() error {
@@ -66,8 +67,9 @@ func (j *hostJob) run() error {
 	}
 	host, err := pyhost.Open(pyhost.Options{
 		Python: j.Python, Dir: j.Dir, Threads: j.Threads, Logger: slog.New(slog.NewJSONHandler(os.Stderr, nil)), GILTimeout: j.GILTimeout,
-		OnStuck:   func(lost int) { say("lost %d", lost) },
-		OnGILHeld: func(d time.Duration) { say("held %v", d) },
+		SpoolLimit: j.SpoolLimit,
+		OnStuck:    func(lost int) { say("lost %d", lost) },
+		OnGILHeld:  func(d time.Duration) { say("held %v", d) },
 	})
 	if err != nil {
 		return err
@@ -116,6 +118,7 @@ type hosted struct {
 	t     *testing.T
 	dir   string
 	addr  string
+	pid   int
 	stdin io.WriteCloser
 	lines chan string
 	logs  *logBuffer
@@ -176,6 +179,7 @@ func (j hostJob) start(t *testing.T, source string) *hosted {
 			t.Log(h.logs.String())
 		}
 	})
+	h.pid = cmd.Process.Pid
 	h.addr = h.line()
 	return h
 }

@@ -79,6 +79,8 @@ func (l *listener) accept(gate func()) (fd int, remote net.Addr, err error) {
 				return false
 			case nil:
 				remote = addrOf(sa)
+				fd, err = aboveStandard(fd)
+				return true
 			}
 			err = os.NewSyscallError("accept4", err)
 			return true

@@ -53,16 +53,17 @@ type Server struct {
 	SpoolDir string
 
 	// HandOver is given each connection that is idle at Shutdown, before the server closes its descriptor: it may send a copy to another
-	// process, whose server's Adopt goes on with it. What the client has sent meanwhile goes along. It must not wait long.
-	HandOver func(fd int)
+	// process, whose server's Adopt goes on with it, and return true. What the client has sent meanwhile goes along. It must not wait long.
+	HandOver func(fd int) bool
 
 	once     sync.Once
 	mounts   []Mount
 	tick     time.Duration
-	clock    atomic.Int64 // Unix time in nanoseconds, up to a tick old
-	calls    atomic.Int64 // exchanges that are not released, but for those whose thread is lost
-	requests atomic.Int64 // exchanges so far
-	draining atomic.Bool
+	clock    atomic.Int64  // Unix time in nanoseconds, up to a tick old
+	calls    atomic.Int64  // exchanges that are not released, but for those whose thread is lost
+	requests atomic.Int64  // exchanges so far
+	draining atomic.Bool   // no new response promises that its connection is kept
+	closing  atomic.Bool   // idle connections are closed
 	stop     chan struct{} // closed when the server has shut down
 	poll     *poller
 	pollErr  error // why there is none
@@ -243,9 +244,13 @@ func (s *Server) forget(c *conn) {
 // Requests counts the requests that were given to an app so far. Any goroutine.
 func (s *Server) Requests() int64 { return s.requests.Load() }
 
-// Shutdown closes the listeners and the idle connections, lets requests in hand finish, and returns when all exchanges are released, but for
-// those whose thread was lost after a deadline. When ctx ends first, the connections that are left are cut and their requests cancelled;
-// Shutdown then returns ctx's error without waiting for the app.
+// idleLinger is how long Shutdown leaves an idle connection open that nobody takes over. A proxy, or a client that has a pool, may be sending a
+// request on it just now, and could not tell whether it was run: it is answered, with Connection: close.
+const idleLinger = 500 * time.Millisecond
+
+// Shutdown closes the listeners and, half a second later, the connections that are idle still, lets requests in hand finish, and returns when
+// all exchanges are released, but for those whose thread was lost after a deadline. When ctx ends first, the connections that are left are
+// cut and their requests cancelled; Shutdown then returns ctx's error without waiting for the app.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
 	s.draining.Store(true)
@@ -258,16 +263,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, ln := range listeners {
 		s.closeListener(ln)
 	}
-	s.mu.Lock()
-	for c := range s.conns {
-		c.wake()
-	}
-	s.mu.Unlock()
+	s.wakeAll()
 	t := time.NewTicker(5 * time.Millisecond)
 	defer t.Stop()
+	lingered := time.After(idleLinger)
 	for !s.empty() {
 		select {
 		case <-t.C:
+		case <-lingered:
+			s.closing.Store(true)
+			s.wakeAll()
 		case <-ctx.Done():
 			s.cutAll()
 			s.finish()
@@ -276,6 +281,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.finish()
 	return nil
+}
+
+func (s *Server) wakeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.wake()
+	}
 }
 
 func (s *Server) empty() bool {

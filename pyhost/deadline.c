@@ -11,6 +11,8 @@
 static const uint64_t GRACE = 2000000000ull;       /* for the exception to be raised and to unwind the app's frames */
 static const uint64_t STACK_AFTER = 1000000000ull; /* without the GIL: then the stack is shown without it */
 static const uint64_t START_AGAIN = 1000000000ull; /* after a thread did not start */
+static const uint64_t TICK_MAX = 100000000ull;     /* of the time between two ticks counts: a stopped process can't come back */
+static const uint64_t HELD_AFTER = 100000000ull;   /* without the GIL: then nobody can come back */
 
 PyObject *exc_RequestTimeout;
 
@@ -56,11 +58,16 @@ void deadline_reset(slot *s) {
   s->closing = s->interrupted = false;
 }
 
+bool deadline_passed(slot *s) { return atomic_load(&s->deadline) == PAST; }
+
 int deadline_extend(slot *s, uint32_t generation, int64_t ns) {
   pthread_mutex_lock(&s->mu); /* the request does not end meanwhile */
   uint64_t d = atomic_load(&s->deadline);
   bool live = s->generation == generation;
-  while (live && d && d != PAST && !atomic_compare_exchange_weak(&s->deadline, &d, d + (uint64_t)ns)) {
+  while (live && d && d != PAST) {
+    uint64_t to = d + (uint64_t)ns;
+    if (to < d || to == PAST) to = PAST - 1; /* the app gave it more than centuries */
+    if (atomic_compare_exchange_weak(&s->deadline, &d, to)) break;
   }
   pthread_mutex_unlock(&s->mu);
   return live && d != PAST ? 0 : -1;
@@ -78,12 +85,13 @@ static bool pass(task *t, uint64_t at, bool even) {
   if (passed) {
     request_name(s, t->name, sizeof t->name);
     atomic_fetch_or(&s->flags, PH_TIMED_OUT);
+    pthread_cond_broadcast(&s->cv); /* no exception reaches a thread that waits for its client */
   }
   pthread_mutex_unlock(&s->mu);
   if (!passed) return false; /* it ended, or was given more time; the next tick sees */
   ph_event_push(&s->pub, true);
   t->stage = PASSED;
-  t->stage_since = at;
+  t->passed_at = at;
   t->shown = even; /* the watchdog shows all */
   return true;
 }
@@ -94,8 +102,8 @@ static void show(const task *t, const char *text) {
   size_t size = strlen(text) + sizeof t->name + 200;
   char *line = malloc(size);
   if (!line) return;
-  snprintf(line, size, "the request took too long, %.1f s in the app: %s (thread gowsgi-%d)\n%s",
-           seconds(t->stage_since - t->since), t->name, t->number + 1, text);
+  snprintf(line, size, "the request took too long, %.1f s in the app: %s (thread gowsgi-%d)\n%s", seconds(t->passed_at - t->since),
+           t->name, t->number + 1, text);
   ph_log(8, -1, line, strlen(line));
   free(line);
 }
@@ -143,11 +151,13 @@ static void show_without_gil(task *t) {
 }
 
 void deadline_tick(uint64_t at) {
+  static uint64_t ticked;
+  uint64_t time = at - ticked, counts = watchdog_waited() >= HELD_AFTER ? 0 : time < TICK_MAX ? time : TICK_MAX;
+  ticked = at;
   for (int i = 0; i < dispatch_n; i++) {
     task *t = &dispatch_threads[i].task;
     if (t->number == VACANT && at >= start_after) keeper_wake();
     if (!t->s) continue;
-    uint64_t time = at > t->stage_since ? at - t->stage_since : 0; /* the keeper looked at the clock later */
     switch (t->stage) {
     case IN_TIME:
       if (pass(t, at, false)) keeper_wake();
@@ -156,7 +166,9 @@ void deadline_tick(uint64_t at) {
       if (!t->shown && watchdog_waited() >= STACK_AFTER) show_without_gil(t);
       break;
     case INTERRUPTED:
-      if (time >= GRACE) lose(&dispatch_threads[i]);
+      keeper_wake(); /* shows whether the GIL is held */
+      t->counted += counts;
+      if (t->counted >= GRACE) lose(&dispatch_threads[i]);
     }
   }
 }
@@ -173,10 +185,9 @@ void deadline_pass_all(uint64_t at) {
 
 /* ---- the threads' side ---- */
 
-void deadline_ended(task *t, uint64_t at) {
+void deadline_ended(task *t) {
   if (!t->shown) show(t, "it has ended meanwhile");
   t->stage = IN_TIME;
-  t->stage_since = at;
 }
 
 void deadline_returned(unsigned long ident) {
@@ -245,7 +256,7 @@ static void interrupt(task *t) {
   pthread_mutex_lock(&dispatch_mu);
   if (t->s == s && t->generation == was.generation && t->stage == PASSED) {
     t->stage = INTERRUPTED;
-    t->stage_since = dispatch_now();
+    t->counted = 0;
   }
   pthread_mutex_unlock(&dispatch_mu);
 }

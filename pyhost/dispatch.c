@@ -220,7 +220,7 @@ static bool serve(thread *t, int number, PyThreadState *ts) {
       return false;
     }
     at = dispatch_now();
-    if (t->task.stage != IN_TIME) deadline_ended(&t->task, at);
+    if (t->task.stage != IN_TIME) deadline_ended(&t->task);
     t->task.s = NULL;
     int todo = adm_finished(&policy, me, at, ++untold);
     if (todo & ADM_TELL) {
@@ -250,8 +250,13 @@ static bool serve(thread *t, int number, PyThreadState *ts) {
 void dispatch_loop(int number) {
   PyThreadState *ts = py.PyEval_SaveThread();
   pthread_mutex_lock(&dispatch_mu);
-  thread *t = dispatch_threads;
-  while (t->task.number != number) t++;
+  thread *t = dispatch_threads, *end = t + dispatch_n;
+  while (t < end && t->task.number != number) t++;
+  if (t == end) { /* its start was taken for failed: what the app made of Thread.start raised after it */
+    pthread_mutex_unlock(&dispatch_mu);
+    py.PyEval_RestoreThread(ts);
+    return;
+  }
   pthread_getcpuclockid(pthread_self(), &t->clock);
   t->task.ident = (unsigned long)pthread_self(); /* as CPython has it */
   t->ready = true;
@@ -321,6 +326,7 @@ static void *ticker(void *arg) {
       watched = at;
       deadline_tick(at);
       watchdog_tick(at);
+      at = dispatch_now(); /* both may have let go of dispatch_mu */
     }
     read_clocks(at);
     if (adm_tick(&policy, at)) wake_one();

@@ -20,7 +20,8 @@ typedef struct task {
     PASSED,     /* its deadline; the client was told, the keeper is to show the stack and to interrupt the thread */
     INTERRUPTED /* it was shown, and an exception was raised in the thread unless it was in close() */
   } stage;
-  uint64_t stage_since;
+  uint64_t passed_at;
+  uint64_t counted;        /* ns since INTERRUPTED in which it could have come back */
   bool shown;              /* the log has the stack, or will have it */
   char name[NAME_MAX_LEN]; /* "GET /path" from PASSED on */
 } task;
@@ -56,7 +57,7 @@ void deadline_tick(uint64_t at);
 /* Tells the clients of all requests in the app that they took too long. dispatch_mu held. */
 void deadline_pass_all(uint64_t at);
 /* The thread has left a request whose deadline passed. dispatch_mu held. */
-void deadline_ended(task *t, uint64_t at);
+void deadline_ended(task *t);
 /* Shows and interrupts what passed. GIL: held. Thread: the keeper. */
 void deadline_interrupt(void);
 /* A lost thread has come back. dispatch_mu held. */

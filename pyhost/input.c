@@ -45,7 +45,7 @@ static int next_block(slot *s, uint32_t generation) {
     }
     if (s->body_eof) return s->body_failed ? -1 : 0;
     /* Go feeds the body until the response is over: close() would wait for ever. */
-    if (atomic_load(&s->cancelled) || s->flags & (PH_COMPLETE | PH_FAILED)) return -1;
+    if (atomic_load(&s->cancelled) || deadline_passed(s) || s->flags & (PH_COMPLETE | PH_FAILED)) return -1;
     s->want = true;
     ph_event_push(&s->pub, true);
     pthread_cond_wait(&s->cv, &s->mu);

@@ -170,17 +170,22 @@ static void enqueue_spooled(slot *s, ph_chunk *c) {
   }
 }
 
+/* Whether the response has nobody to go to. */
+static bool gone(slot *s, uint32_t generation) {
+  return atomic_load(&s->cancelled) || deadline_passed(s) || s->generation != generation;
+}
+
 /* The slow way: the memory is full. GIL: held. */
 static int output_spooled(slot *s, const char *p, int64_t n) {
   int err = 0;
   uint32_t generation = atomic_load(&s->generation);
   PyThreadState *ts = unblocked_begin(s);
-  while (s->spool_unsent && s->spool_unsent + n > ph_spool_limit && !atomic_load(&s->cancelled) && s->generation == generation) {
+  while (s->spool_unsent && s->spool_unsent + n > ph_spool_limit && !gone(s, generation)) {
     ph_event_push(&s->pub, true);
     pthread_cond_wait(&s->cv, &s->mu);
   }
-  bool gone = atomic_load(&s->cancelled) || s->generation != generation;
-  if (!gone) {
+  bool over = gone(s, generation);
+  if (!over) {
     ph_chunk *c = spool_reserve(s, n);
     if (c) {
       pthread_mutex_unlock(&s->mu);
@@ -196,7 +201,7 @@ static int output_spooled(slot *s, const char *p, int64_t n) {
     ph_event_push(&s->pub, true);
   }
   unblocked_end(s, ts);
-  if (gone) return client_gone();
+  if (over) return client_gone();
   if (err) {
     errno = err;
     py.PyErr_SetFromErrno(ph_exc_OSError);

@@ -143,6 +143,7 @@ int ph_preload_fork(void) {
     py.PyOS_AfterFork_Child();
   } else {
     err = errno;
+    close(ends[1]); /* a process between that was killed is then an end to read */
     py.PyOS_AfterFork_Parent();
     errno = err;
     pid = between < 0 ? -1 : take_pid(between, ends[0]);
@@ -151,7 +152,7 @@ int ph_preload_fork(void) {
   ph_fork_worker = false;
   pthread_sigmask(SIG_SETMASK, &mask, NULL);
   close(ends[0]);
-  close(ends[1]);
+  if (between == 0) close(ends[1]);
   errno = err;
   return pid;
 }

@@ -263,13 +263,14 @@ static void retire(slot *s) {
 
 /* Whether the exception that is set is one that the host itself brought about, and logged where need be. */
 static bool expected(slot *s, bool interrupted) {
-  return (atomic_load(&s->cancelled) && py.PyErr_ExceptionMatches(ph_exc_OSError)) ||
+  return ((atomic_load(&s->cancelled) || deadline_passed(s)) && py.PyErr_ExceptionMatches(ph_exc_OSError)) ||
          (interrupted && py.PyErr_ExceptionMatches(exc_RequestTimeout));
 }
 
 void request_run(slot *s) {
   PyObject *input = NULL, *environ = NULL, *sr = NULL, *result = NULL, *app = app_of(s);
   if (atomic_load(&s->cancelled)) { /* the client left as the request was taken */
+    deadline_disarm(s);
     retire(s);
     output_flags(s, PH_FAILED | PH_DONE, false);
     return;

@@ -115,6 +115,8 @@ extern PyObject *exc_RequestTimeout;
 /* No exception comes into this request's thread from here on. True: one had been raised in it. GIL: held. */
 bool deadline_disarm(slot *s);
 void deadline_reset(slot *s);
+/* Whether the time is over: nobody waits for the response any more. GIL: either. */
+bool deadline_passed(slot *s);
 /* Moves the deadline of a request, where it has one. 0, or -1 where the request is over or its deadline has passed. GIL: either. */
 int deadline_extend(slot *s, uint32_t generation, int64_t ns);
 /* Writes "GET /path" into name, cut at size - 1 bytes. The slot must not be given back meanwhile. GIL: either. */

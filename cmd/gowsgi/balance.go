@@ -84,7 +84,7 @@ func (b *balancer) gate() {
 		switch {
 		case !others:
 			return
-		case queued == 0 && (b.full() || b.server.Queued() > 0):
+		case b.full(), queued == 0 && b.server.Queued() > 0:
 		case waited == 0 && b.server.Connections() > connections:
 		default:
 			return
@@ -96,6 +96,9 @@ func (b *balancer) gate() {
 func (b *balancer) publish() {
 	if !b.stopped.Load() {
 		b.loads[b.me].Store(load(b.server.Queued(), b.server.Connections()))
+		if b.stopped.Load() { // meanwhile
+			b.loads[b.me].Store(0)
+		}
 	}
 }
 

@@ -50,19 +50,15 @@ func (b bind) String() string {
 	return b.network + ":" + b.address
 }
 
+// inUseTime is how long an address may be in use: the workers of a master that was killed let go of it a moment later.
+const inUseTime = time.Second
+
 // listen binds the address.
 func (b bind) listen() (net.Listener, error) {
-	var ln net.Listener
-	var err error
-	switch b.network {
-	case "fd":
-		ln, err = listenFD(b.address)
-	case "unix":
-		if err = removeStale(b.address); err == nil {
-			ln, err = net.Listen("unix", b.address)
-		}
-	default:
-		ln, err = net.Listen("tcp", b.address)
+	ln, err := b.tryListen()
+	for end := time.Now().Add(inUseTime); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+		ln, err = b.tryListen()
 	}
 	switch {
 	case err == nil:
@@ -77,6 +73,19 @@ func (b bind) listen() (net.Listener, error) {
 		err = op.Err
 	}
 	return nil, fmt.Errorf("can't listen on %s: %w", b, err)
+}
+
+func (b bind) tryListen() (net.Listener, error) {
+	switch b.network {
+	case "fd":
+		return listenFD(b.address)
+	case "unix":
+		if err := removeStale(b.address); err != nil {
+			return nil, err
+		}
+		return net.Listen("unix", b.address)
+	}
+	return net.Listen("tcp", b.address)
 }
 
 // removeStale removes the socket that a server left which did not end by itself: nobody listens on it.

@@ -142,8 +142,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return fail(err)
 	}
 	if line.upgrade == upgradeCheck {
-		fmt.Fprintln(stdout, upgradeFine)
-		return exitFine
+		return fail(line.answerCheck(&p.cli.Serve, stdout))
 	}
 	err = p.ctx.Run(&output{stdout, stderr}, line, p.sources)
 	if code, _ := exitCode(err); code == exitUsage {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
 )
@@ -39,8 +42,16 @@ func controlPath(flag, address string) string {
 	if flag != "" {
 		return flag
 	}
-	return filepath.Join(controlFolder(), strings.NewReplacer("/", "_", "[", "", "]", "").Replace(address)+".sock")
+	path := filepath.Join(controlFolder(), strings.NewReplacer("/", "_", "[", "", "]", "").Replace(address)+".sock")
+	if len(path) <= longestSocket {
+		return path
+	}
+	sum := sha256.Sum256([]byte(address))
+	return filepath.Join(controlFolder(), hex.EncodeToString(sum[:16])+".sock")
 }
+
+// longestSocket is how long the path of a unix socket may be (unix(7)).
+const longestSocket = 107
 
 // listenControl makes the control socket, for this user alone.
 func listenControl(path string) (*net.UnixListener, error) {
@@ -48,16 +59,16 @@ func listenControl(path string) (*net.UnixListener, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("the control socket's folder: %w", err)
 	}
-	if dir == controlFolder() {
-		var st syscall.Stat_t
-		if err := syscall.Stat(dir, &st); err != nil {
-			return nil, fmt.Errorf("the control socket's folder: %w", err)
-		}
-		if int(st.Uid) != os.Geteuid() && os.Geteuid() != 0 {
-			return nil, fmt.Errorf("the control socket's folder %s belongs to another user; name one with --control-socket", dir)
+	if dir == controlFolder() && os.Getenv("RUNTIME_DIRECTORY") == "" {
+		if err := onlyOurs(dir); err != nil {
+			return nil, err
 		}
 	}
-	if err := removeStale(path); err != nil {
+	err := removeStale(path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("the control socket %s is another server's; name one with --control-socket", path)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the control socket %s: %w", path, err)
 	}
 	old := syscall.Umask(0o177)
@@ -69,12 +80,28 @@ func listenControl(path string) (*net.UnixListener, error) {
 	return ln, nil
 }
 
+// onlyOurs refuses a folder that somebody else made in a place where all may write, or may change.
+func onlyOurs(dir string) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(dir, &st); err != nil {
+		return fmt.Errorf("the control socket's folder %s: %w", dir, err)
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		return fmt.Errorf("the control socket's folder %s is not this user's alone; remove it, or name a socket elsewhere with --control-socket", dir)
+	}
+	return nil
+}
+
 // answerCommands does what commands such as "gowsgi reload" ask for, until the socket is closed.
 func (m *master) answerCommands() {
 	for {
 		c, err := m.commands.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // no descriptor is free
+			time.Sleep(time.Second)
+			continue
 		}
 		go func() {
 			conn := control.New(c)

@@ -53,9 +53,14 @@ func exitCode(err error) (code int, text string) {
 	case errors.As(err, &app):
 		code = exitApp
 	}
-	text = err.Error()
-	for _, pkg := range []string{"pyhost: ", "gateway: ", "bundled: "} {
+	return code, "gowsgi: " + plainText(err) + "\n"
+}
+
+// plainText is an error without the names of packages, for people.
+func plainText(err error) string {
+	text := err.Error()
+	for _, pkg := range []string{"pyhost/template: ", "pyhost: ", "gateway: ", "bundled: "} {
 		text = strings.TrimPrefix(text, pkg)
 	}
-	return code, "gowsgi: " + strings.TrimRight(text, "\n") + "\n"
+	return strings.TrimRight(text, "\n")
 }

@@ -46,6 +46,8 @@ type master struct {
 	last      atomic.Int64 // the signal that ends the server
 	reloading sync.Mutex   // one at a time
 	announce  sync.Once
+	ending    context.Context // over when a signal ends the server
+	end       func()
 }
 
 // inherited is a listener that workers inherit. The master never accepts.
@@ -163,6 +165,7 @@ func (m *master) stop(sig os.Signal, quick bool) {
 		m.log.Info("draining: requests in hand may finish; a second signal ends the server at once", "signal", sig.String(),
 			"timeout", m.settings.Load().GracefulTimeout)
 	}
+	m.end()
 	m.notify(m.systemd.Stopping())
 	for _, l := range m.listeners { // new clients are refused, or go to another server
 		_ = l.Close()
@@ -188,7 +191,7 @@ func (m *master) reload() error {
 	}
 	m.notify(m.systemd.Ready(m.status()))
 	if err != nil {
-		m.log.Error("the reload failed; the workers that served before go on\n" + err.Error())
+		m.log.Error("the reload failed; the workers that served before go on\n" + plainText(err))
 		return err
 	}
 	m.log.Info("reloaded")
@@ -209,9 +212,17 @@ func (m *master) exchange(settings *workerSettings) error {
 		m.settings.Store(before)
 		m.template.Store(templateBefore)
 		unused = t
+		if templateBefore != nil {
+			select {
+			case <-templateBefore.Done(): // meanwhile, when it seemed that nobody needed it
+				go m.keepTemplate(templateBefore)
+			default:
+			}
+		}
 	}
 	if unused != nil {
 		unused.Stop()
+		m.children.Forget(unused.Pid())
 	}
 	if err == nil {
 		go m.keepTemplate(t)

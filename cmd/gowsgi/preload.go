@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
 	"github.com/gowsgi/gowsgi/pyhost"
 	"github.com/gowsgi/gowsgi/pyhost/template"
 )
@@ -54,7 +55,7 @@ func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
 	for _, a := range s.Apps {
 		o.Apps = append(o.Apps, template.App{Prefix: a.Prefix, Spec: a.Spec})
 	}
-	ctx := context.Background()
+	ctx := m.ending
 	if s.StartTimeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, s.StartTimeout, fmt.Errorf("it took longer than %v", s.StartTimeout))
@@ -65,6 +66,9 @@ func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
 	var start *pyhost.StartError
 	if errors.As(err, &load) || errors.As(err, &start) {
 		err = &codeError{exitPython, err}
+	}
+	if err != nil && m.ending.Err() != nil {
+		err = supervisor.ErrStopping
 	}
 	if err != nil {
 		return nil, err
@@ -85,6 +89,7 @@ func (m *master) keepTemplate(t *template.Template) {
 		return
 	}
 	<-t.Done()
+	m.children.Forget(t.Pid())
 	for retry := firstTemplateRetry; m.template.Load() == t && m.last.Load() == 0; retry = min(2*retry, lastTemplateRetry) {
 		m.log.Error("the template process ended by itself; a new one is started", "pid", t.Pid())
 		next, err := m.startTemplate(m.settings.Load())
@@ -96,14 +101,17 @@ func (m *master) keepTemplate(t *template.Template) {
 			}
 			return
 		}
+		if m.ending.Err() != nil {
+			return
+		}
 		m.log.Error("no new template; trying again", "after", retry, "error", err)
 		time.Sleep(retry)
 	}
 }
 
 // fork makes a worker out of the template.
-func fork(t *template.Template, number int, files []uintptr) (int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), forkTimeout)
+func fork(ctx context.Context, t *template.Template, number int, files []uintptr) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, forkTimeout)
 	defer cancel()
 	return t.Fork(ctx, workerName+strconv.Itoa(number), files)
 }

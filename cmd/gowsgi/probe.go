@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/gowsgi/gowsgi/gateway"
@@ -17,18 +16,18 @@ const probeTimeout = 30 * time.Second
 
 // probe asks the server for a path as a client would, before it has any other. An answer of 500 or more, or none, is an error.
 func probe(server *gateway.Server, path string) error {
-	ln, err := net.Listen("unix", fmt.Sprintf("@gowsgi-probe-%d", os.Getpid()))
+	ours, theirs, err := socketPair() // no address: nobody else can get in
 	if err != nil {
 		return err
 	}
-	go func() { _ = server.Serve(ln) }()
+	defer ours.Close()
+	if err := server.Adopt(theirs); err != nil {
+		return err
+	}
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", ln.Addr().String())
-		},
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return ours, nil },
 	}
-	defer ln.Close()
 	client := http.Client{Transport: transport, Timeout: probeTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"math"
+	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -61,8 +64,10 @@ func (c *serveCmd) Validate() error {
 		return fmt.Errorf("--bind: give an address to listen on")
 	case c.Workers < 1 || c.Workers > 1000:
 		return fmt.Errorf("--workers must be from 1 to 1000")
-	case c.HealthPath != "" && !strings.HasPrefix(c.HealthPath, "/"):
-		return fmt.Errorf("--health-path must start with a slash")
+	case c.HealthPath != "" && !isPath(c.HealthPath):
+		return fmt.Errorf("--health-path must be a URL's path, such as /health")
+	case c.Backlog > math.MaxInt32:
+		return fmt.Errorf("--backlog must be %d at most", math.MaxInt32)
 	case c.Threads < 1 || c.Threads > 10000:
 		return fmt.Errorf("--threads must be from 1 to 10000")
 	case c.SpoolLimit < 1:
@@ -78,8 +83,17 @@ func (c *serveCmd) Validate() error {
 		if value < 0 {
 			return fmt.Errorf("--%s must not be negative", name)
 		}
+		if value > math.MaxInt64/2 { // times and shares are added to it
+			return fmt.Errorf("--%s is too large", name)
+		}
 	}
 	return nil
+}
+
+// isPath says whether a text can be asked for.
+func isPath(text string) bool {
+	_, err := url.Parse("http://localhost" + text)
+	return err == nil && strings.HasPrefix(text, "/")
 }
 
 // strayTimeout is a prefix that has a request timeout but no app, "" for none.
@@ -98,7 +112,17 @@ func (c *serveCmd) Run(o *output, line *commandLine) error {
 	defer m.close()
 	signal.Notify(m.signals, masterSignals...)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // else the end of who reads the log ends the server
-	if err := m.open(o.Log); err != nil {
+	m.ending, m.end = context.WithCancel(context.Background())
+	// The import of a template can take long. These signals are in m.signals too.
+	opening, opened := signal.NotifyContext(m.ending, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	stop := context.AfterFunc(opening, m.end)
+	err := m.open(o.Log)
+	told := !stop()
+	opened()
+	switch {
+	case told && err != nil:
+		return &codeError{code: exitFine}
+	case err != nil:
 		return err
 	}
 	return m.run()

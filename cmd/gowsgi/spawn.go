@@ -35,6 +35,9 @@ type workerProcess struct {
 // spawn starts a worker process: this program once more, with the listeners and one end of a socket. What it runs on comes by the socket,
 // never by its arguments or environment, which the app sees and passes on.
 func (m *master) spawn(number int) (supervisor.Process, error) {
+	if number >= mostWorkers { // those that drain have numbers too
+		return nil, fmt.Errorf("there are %d workers already", mostWorkers-1)
+	}
 	settings := *m.settings.Load()
 	settings.Worker = number
 	data, err := json.Marshal(settings)
@@ -60,7 +63,7 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 	var process *os.Process
 	err = m.children.Start(func() (pid int, err error) {
 		if t := m.template.Load(); t != nil {
-			if pid, err = fork(t, number, files[controlFD:]); err == nil {
+			if pid, err = fork(m.ending, t, number, files[controlFD:]); err == nil {
 				process, err = os.FindProcess(pid)
 			}
 			return pid, err

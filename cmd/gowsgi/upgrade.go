@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/pidfile"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/reaper"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
 )
 
@@ -73,6 +75,7 @@ func (m *master) checkUpgrade() error {
 	defer cancel()
 	c := exec.CommandContext(ctx, m.line.program, m.line.args...)
 	c.Dir, c.Env = m.line.dir, append(m.line.environ(), upgradeVariable+"="+upgradeCheck)
+	c.WaitDelay = time.Second // what it started may hold its output
 	var out []byte
 	err := m.children.During(func() (err error) {
 		out, err = c.CombinedOutput()
@@ -82,6 +85,16 @@ func (m *master) checkUpgrade() error {
 		return fmt.Errorf("%s would not start: %v: %s", m.line.program, err, out)
 	}
 	return nil
+}
+
+// answerCheck says that this program would start, or returns why not: once it has taken the other's place, a failure would end all.
+func (l *commandLine) answerCheck(c *serveCmd, out io.Writer) error {
+	m := &master{line: l, log: slog.New(slog.DiscardHandler), children: reaper.NewChildren()}
+	if _, err := m.settingsOf(c); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, upgradeFine)
+	return err
 }
 
 // exec becomes the new program. It returns only where that fails.
@@ -101,8 +114,12 @@ func (m *master) exec(members []supervisor.Member) error {
 	}
 	for _, member := range members {
 		w := member.Process.(*workerProcess)
-		state.Workers = append(state.Workers, upgradedWorker{member.Number, w.Pid(), w.control.FD(), member.Draining})
-		keep = append(keep, w.control.FD())
+		fd := w.control.FD()
+		if fd < 0 { // it has ended
+			continue
+		}
+		state.Workers = append(state.Workers, upgradedWorker{member.Number, w.Pid(), fd, member.Draining})
+		keep = append(keep, fd)
 	}
 	data, err := json.Marshal(state)
 	if err != nil {
@@ -125,9 +142,17 @@ func (m *master) exec(members []supervisor.Member) error {
 	// Until the new program listens to signals they must not end it.
 	signal.Ignore(masterSignals...)
 	defer signal.Notify(m.signals, masterSignals...)
+	if m.last.Load() != 0 {
+		return supervisor.ErrStopping
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
 	if err := os.Chdir(m.line.dir); err != nil {
 		return err
 	}
+	defer func() { _ = os.Chdir(dir) }()
 	m.later.flush()
 	environ := append(append(m.line.environ(), m.systemd.Environ()...), upgradeVariable+"="+strconv.Itoa(memory))
 	err = syscall.Exec(m.line.program, append([]string{os.Args[0]}, m.line.args...), environ)
@@ -165,6 +190,8 @@ func (m *master) resume(state *upgradeState) (err error) {
 			m.commands = unix
 			m.commands.SetUnlinkOnClose(true)
 			continue
+		} else if ok {
+			unix.SetUnlinkOnClose(l.File != "")
 		}
 		m.listeners = append(m.listeners, &inherited{ln, l.Address, l.File})
 	}

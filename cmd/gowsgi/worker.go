@@ -17,6 +17,7 @@ import (
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/logfile"
 	"github.com/gowsgi/gowsgi/gateway"
 	"github.com/gowsgi/gowsgi/pyhost"
+	"github.com/gowsgi/gowsgi/pyhost/template"
 )
 
 // workerName begins the name of a worker process, with which it is started.
@@ -67,7 +68,7 @@ func runWorker(log io.Writer) int {
 		err = w.serve(listeners)
 	}
 	code, text := exitCode(err)
-	if w.server == nil && code != exitFine {
+	if code != exitFine && w.server == nil { // told to end, it may still be starting
 		_ = w.control.Send(control.Message{Kind: control.Failed, Code: code, Text: text})
 	}
 	return code
@@ -167,8 +168,10 @@ func (w *worker) inherit() ([]net.Listener, error) {
 // start loads Python and the apps, starts the Python threads and tries whether they answer.
 func (w *worker) start(listeners []net.Listener) error {
 	s := &w.s
-	if err := os.Chdir(s.Dir); err != nil {
-		return err
+	if !template.Adopted() { // else the template went there, and the app may have gone on
+		if err := os.Chdir(s.Dir); err != nil {
+			return err
+		}
 	}
 	host, err := pyhost.Open(pyhost.Options{
 		Python: s.Python, Args: s.PythonArgs, Dir: s.Dir, Threads: s.Threads, Logger: w.log, SpoolDir: s.SpoolDir, SpoolLimit: s.SpoolLimit,
@@ -193,7 +196,10 @@ func (w *worker) start(listeners []net.Listener) error {
 		}
 		mounts = append(mounts, gateway.Mount{Prefix: a.Prefix, App: app, RequestTimeout: a.RequestTimeout})
 	}
-	if err := host.Start(); err != nil {
+	var app *pyhost.AppError // of a postfork function
+	if err := host.Start(); errors.As(err, &app) {
+		return &codeError{exitApp, err}
+	} else if err != nil {
 		return &codeError{exitPython, err}
 	}
 	server := &gateway.Server{
@@ -201,11 +207,7 @@ func (w *worker) start(listeners []net.Listener) error {
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		MaxBodySize: s.MaxBodySize, StreamInput: s.StreamInput, SpoolDir: s.SpoolDir,
 		QueueTimeout: s.QueueTimeout, Backlog: s.Backlog,
-		HandOver: func(fd int) {
-			if !w.keep.Load() {
-				w.handover.send(fd)
-			}
-		},
+		HandOver: func(fd int) bool { return !w.keep.Load() && w.handover.send(fd) == nil },
 	}
 	if s.Probe != "" {
 		if err := probe(server, s.Probe); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -52,5 +53,26 @@ func TestALogThatCanNotBeWrittenDoesNotKeepASignalFromEndingTheServer(t *testing
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the server is still there")
+	}
+}
+
+func TestASignalEndsTheServerWhileATemplateIsBeingImported(t *testing.T) {
+	py, dir := python(t), siteDir(t)
+	began := filepath.Join(dir, "began")
+	app := "import time\nopen('began', 'w').close()\ntime.sleep(3600)\n"
+	if err := os.WriteFile(filepath.Join(dir, "hanging.py"), []byte(app), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		p := startServe(t, command("serve", "--preload", "--python", py.Executable, "--chdir", dir, "--bind", "127.0.0.1:0", "hanging"))
+		p.wait(t, "the import has begun", func() bool {
+			_, err := os.Stat(began)
+			return err == nil
+		})
+		p.signal(t, sig)
+		if code := p.code(t); code != exitFine {
+			t.Errorf("%v: exit code %d", sig, code)
+		}
+		_ = os.Remove(began)
 	}
 }

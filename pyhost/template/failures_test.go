@@ -21,8 +21,6 @@ func TestAnAppThatCanNotBeImportedIsRefusedWithItsTraceback(t *testing.T) {
 		{"no module", "import nothing_of_that_name\n", "the app imports nothing_of_that_name", "line 1"},
 		{"sys.exit", "import sys; sys.exit(3)\n", "the app called sys.exit(3)", ""},
 		{"no callable", "x = 1\n", "neither application nor app", ""},
-		{"os._exit", "import os; os._exit(5)\n", "the process that imports it ended: exit status 5", ""},
-		{"a crash", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)\n", "the process that imports it ended: signal: segmentation fault", ""},
 	}
 	forEachPython(t, func(t *testing.T, p pyhost.Python) {
 		for _, test := range tests {
@@ -32,10 +30,25 @@ func TestAnAppThatCanNotBeImportedIsRefusedWithItsTraceback(t *testing.T) {
 				if e.Spec != "app" || !strings.Contains(e.Reason, test.reason) || !strings.Contains(e.Traceback, test.traceback) {
 					t.Errorf("%+v\n%s", e, s.said())
 				}
-				if test.name == "a crash" && !strings.Contains(s.said(), "gowsgi: fatal: signal SIGSEGV while importing app") {
-					t.Error(s.said())
-				}
 			})
+		}
+	})
+}
+
+func TestAnImportThatEndsTheProcessIsTold(t *testing.T) {
+	forEachPython(t, func(t *testing.T, p pyhost.Python) {
+		for app, want := range map[string][2]string{
+			"import os; os._exit(5)\n":             {"exit status 5", ""},
+			"import ctypes; ctypes.string_at(8)\n": {"signal: segmentation fault", "gowsgi: fatal: signal SIGSEGV while importing app (thread gowsgi)\n"},
+		} {
+			s := newSite(t, p, app)
+			_, err := Start(s.context(), s.options)
+			if err == nil || err.Error() != "pyhost/template: the process that imports app ended while it was starting: "+want[0] {
+				t.Errorf("%v", err)
+			}
+			if said := s.said(); said != want[1] {
+				t.Errorf("%q, want %q", said, want[1])
+			}
 		}
 	})
 }

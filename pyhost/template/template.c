@@ -6,6 +6,8 @@
 #include "lifecycle.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -220,7 +222,7 @@ static bool fork_worker(const int *fds, int n, const char *as) {
   if (n != settings.files) {
     snprintf(text, sizeof text, "%d descriptors came, %d were announced", n, settings.files);
     tell(TELL_NOT_FORKED, 1, text);
-    return false;
+    goto done;
   }
   int pid = ph_preload_fork();
   if (pid < 0) {
@@ -238,8 +240,22 @@ static bool fork_worker(const int *fds, int n, const char *as) {
     dprintf(STDERR_FILENO, "gowsgi: a worker can't be forked from the template: %s\n", error ? error : "no memory");
     _exit(1);
   }
+done:
   for (int i = 0; i < n; i++) close(fds[i]);
   return false;
+}
+
+/* While the apps are imported nobody reads the socket, and the import may hang: without its master the process is ended by the kernel. Nothing
+ * else arrives in that time. */
+static void end_with_master(bool on) {
+  int flags = fcntl(TEMPLATE_FD, F_GETFL);
+  if (on) {
+    fcntl(TEMPLATE_FD, F_SETOWN, getpid());
+    fcntl(TEMPLATE_FD, F_SETSIG, SIGKILL);
+  }
+  fcntl(TEMPLATE_FD, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC);
+  struct pollfd p = {.fd = TEMPLATE_FD, .events = POLLIN};
+  if (poll(&p, 1, 0) > 0) _exit(0); /* it was gone before */
 }
 
 __attribute__((constructor)) static void template_main(void) {
@@ -249,7 +265,9 @@ __attribute__((constructor)) static void template_main(void) {
   fcntl(TEMPLATE_FD, F_SETFD, FD_CLOEXEC);
   ph_fd_own(TEMPLATE_FD, 1);
   read_settings();
+  end_with_master(true);
   import_apps();
+  end_with_master(false);
   tell(TELL_READY, 0);
   for (;;) {
     int fds[FILES_MAX], n;

@@ -150,7 +150,7 @@ func (t *Template) settle() error {
 	a, ok := <-t.answers
 	if !ok {
 		<-t.done
-		return &pyhost.AppError{Spec: t.specs(), Reason: "the process that imports it ended: " + t.state.String()}
+		return fmt.Errorf("pyhost/template: the process that imports %s ended while it was starting: %s", t.specs(), t.state)
 	}
 	return t.failure(a)
 }

@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -221,6 +223,16 @@ func TestAForkThatDoesNotEndInTimeEndsTheTemplate(t *testing.T) {
 	}
 }
 
+// descriptors is how many a process has open.
+func descriptors(t *testing.T, pid int) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/" + itoa(pid) + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
 func TestAWrongNumberOfFilesIsRefusedAndTheTemplateLivesOn(t *testing.T) {
 	s := newSite(t, anyPython(t), answering("import os", "os.getpid()"))
 	tpl := s.start()
@@ -229,9 +241,11 @@ func TestAWrongNumberOfFilesIsRefusedAndTheTemplateLivesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	before := descriptors(t, tpl.Pid())
 	if _, err := tpl.Fork(s.context(), "w1", []uintptr{r.Fd()}); err == nil || !strings.Contains(err.Error(), "1 descriptors came, 2 were announced") {
 		t.Errorf("Fork returned %v", err)
 	}
+	eventually(t, "it closes what came", func() bool { return descriptors(t, tpl.Pid()) == before })
 	s.forkOpen(tpl, "w1").end()
 }
 
@@ -241,6 +255,45 @@ func TestWithoutTheProcessThatStartedItATemplateEndsAndItsWorkersCanTell(t *test
 		t.Fatal(err)
 	}
 	s := newSite(t, anyPython(t), answering("", "1"))
+	cmd, out := startMaster(t, s)
+	var template, worker int
+	_, err := fmt.Fscan(out, &template, &worker)
+	if kill := cmd.Process.Kill(); err != nil || kill != nil {
+		t.Fatal(err, kill)
+	}
+	_, _ = cmd.Process.Wait()
+	for _, pid := range []int{template, worker} {
+		if status := orphan(t, pid); !status.Exited() || status.ExitStatus() != 0 {
+			t.Errorf("process %d ended with %#x", pid, status)
+		}
+	}
+}
+
+func TestWithoutTheProcessThatStartedItATemplateThatImportsEnds(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, anyPython(t), "import os, signal, time\nfor s in range(1, 32):\n    if s not in (9, 19): signal.signal(s, signal.SIG_IGN)\n"+
+		"open('new', 'w').write(str(os.getpid())); os.rename('new', 'pid')\ntime.sleep(1000)\n")
+	cmd, _ := startMaster(t, s)
+	pid := 0
+	eventually(t, "the import began", func() bool {
+		text, err := os.ReadFile(filepath.Join(s.options.Dir, "pid"))
+		pid, _ = strconv.Atoi(string(text))
+		return err == nil
+	})
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = cmd.Process.Wait()
+	if status := orphan(t, pid); !status.Signaled() || status.Signal() != syscall.SIGKILL {
+		t.Errorf("the template ended with %#x", status)
+	}
+}
+
+// startMaster starts a process that starts a template.
+func startMaster(t *testing.T, s *site) (*exec.Cmd, io.Reader) {
+	t.Helper()
 	text, err := json.Marshal(masterJob{s.options.Python, s.options.Dir})
 	if err != nil {
 		t.Fatal(err)
@@ -254,20 +307,16 @@ func TestWithoutTheProcessThatStartedItATemplateEndsAndItsWorkersCanTell(t *test
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var template, worker int
-	_, err = fmt.Fscan(out, &template, &worker)
-	if kill := cmd.Process.Kill(); err != nil || kill != nil {
-		t.Fatal(err, kill)
-	}
-	_, _ = cmd.Process.Wait()
-	for _, pid := range []int{template, worker} {
-		var status syscall.WaitStatus
-		eventually(t, "the process ended", func() bool {
-			ended, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
-			return ended == pid && err == nil
-		})
-		if !status.Exited() || status.ExitStatus() != 0 {
-			t.Errorf("process %d ended with %#x", pid, status)
-		}
-	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return cmd, out
+}
+
+// orphan waits for the end of a process whose parent has ended.
+func orphan(t *testing.T, pid int) (status syscall.WaitStatus) {
+	t.Helper()
+	eventually(t, "the process ended", func() bool {
+		ended, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+		return ended == pid && err == nil
+	})
+	return status
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,20 +94,30 @@ func (s *server) waitServing(t testing.TB, n int) (pids []int) {
 	return pids
 }
 
-// accepts says whether a worker takes connections: it has a second descriptor of the listener then.
+// accepts says whether a worker takes connections: it has a second descriptor of the listener then, and a poller for connections beside Go's.
 func accepts(pid int) bool {
-	seen := map[string]bool{}
-	for _, to := range fdLinks(strconv.Itoa(pid)) {
-		if strings.HasPrefix(to, "socket:") && seen[to] {
-			return true
+	seen, twice, pollers := map[string]bool{}, false, 0
+	for _, to := range fdLinks(itoa(pid)) {
+		if strings.HasPrefix(to, "socket:") {
+			twice = twice || seen[to]
+			seen[to] = true
+		} else if to == "anon_inode:[eventpoll]" {
+			pollers++
 		}
-		seen[to] = true
 	}
-	return false
+	return twice && pollers >= 2
 }
 
-// gone says whether a process has ended, and its sockets are closed.
-func gone(pid int) bool { return len(fdLinks(strconv.Itoa(pid))) == 0 }
+// gone says whether a process has ended with all its threads, and with that its sockets are closed. Nobody may wait for an orphan's end.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, state, _ := strings.Cut(string(stat), ") ")
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err != nil || strings.HasPrefix(state, "Z") && len(threads) == 1
+}
 
 // killHard ends a process by SIGKILL.
 func killHard(t testing.TB, pid int) {

@@ -42,6 +42,7 @@ func TestWithoutTheirMasterWorkersFinishWhatTheyHoldAndANewMasterBindsAtOnce(t *
 		if r := c.head("GET"); r.status != 200 || r.body() != "short" {
 			t.Errorf("a request in hand: %d", r.status)
 		}
+		c.Close()
 	}
 	for _, pid := range workers {
 		ends(t, pid, 20*time.Second)

@@ -56,7 +56,16 @@ func TestWhatAnAppDoesToItsProcessHarmsNoLaterRequestNorAReload(t *testing.T) {
 			if path == "/memory" && body != "MemoryError" {
 				t.Errorf("%q", body)
 			}
-			s.get(t, "/print") // prints can fail, the server must not
+			var held []*client // which get the lowest free descriptors
+			for range 4 {
+				c := s.dial(t)
+				c.usable("/")
+				held = append(held, c)
+			}
+			s.get(t, "/print") // prints can fail, the server must not, nor may they go to a client
+			for _, c := range held {
+				c.usable("/")
+			}
 			upload := strings.Repeat("x", 3<<20)
 			if r := s.dial(t).do("POST", "/", upload); r.status != 200 {
 				t.Errorf("a long upload afterwards: %d", r.status)

@@ -79,5 +79,6 @@ func TestARequestInHandDoesNotKeepASuccessorAway(t *testing.T) {
 	if r := c.head("GET"); r.status != 200 || r.value("X-Pid") != itoa(old) || r.body() != "short" {
 		t.Errorf("the request in hand: %d from %s", r.status, r.value("X-Pid"))
 	}
+	c.Close()
 	ends(t, old, 20*time.Second)
 }

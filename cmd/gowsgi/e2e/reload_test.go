@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,15 +13,20 @@ import (
 
 func TestTwentyReloadsUnderLoadFailNoRequest(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, 2, options{})
-	load := d.load(t)
-	for n := range 20 {
-		name := "release " + strconv.Itoa(n)
-		d.release(t, name)
-		d.reloadOK(t)
-		d.answersFrom(t, name)
+	for name, args := range map[string][]string{"without preload": nil, "with preload": {"--preload"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, 2, options{args: args})
+			load := d.load(t)
+			for n := range 20 {
+				name := "release " + strconv.Itoa(n)
+				d.release(t, name)
+				d.reloadOK(t)
+				d.answersFrom(t, name)
+			}
+			load.endWithout(t)
+		})
 	}
-	load.endWithout(t)
 }
 
 func TestAReloadThatCannotBeDoneLeavesTheOldCodeAndSaysWhy(t *testing.T) {
@@ -161,30 +167,74 @@ func TestGowsgiReloadFindsTheServerByItsAddressAndSaysWhereItLooked(t *testing.T
 	}
 }
 
-func TestRequestsInHandOfAReloadFinishOrAreCutAfterTheGracefulTimeout(t *testing.T) {
+func TestRequestsInHandOfAReloadFinish(t *testing.T) {
 	t.Parallel()
-	d := deploy(t, 1, options{args: []string{"--graceful-timeout", "1s"}})
-	finishes, open := gate(t)
-	never, openNever := gate(t)
-	defer openNever()
-	a, b := d.dial(t), d.dial(t)
-	a.request("GET", "/block?"+finishes, "")
-	b.request("GET", "/block?"+never, "")
-	d.waitLog(t, "blocked "+finishes)
-	d.waitLog(t, "blocked "+never)
+	d := deploy(t, 1, options{})
+	file, open := gate(t)
+	c := d.dial(t)
+	c.request("GET", "/block?"+file, "")
+	d.waitLog(t, "blocked "+file)
 	old := d.workers()[0]
 	d.release(t, "second")
 	d.reloadOK(t)
 	if gone(old) {
-		t.Fatal("the old worker ended with requests in hand")
+		t.Fatal("the old worker ended with a request in hand")
 	}
 	open()
-	if r := a.head("GET"); r.status != 200 || r.body() != "short" || r.value("X-Release") != "first" {
-		t.Errorf("a request in hand: %d", r.status)
+	if r := c.head("GET"); r.status != 200 || r.body() != "short" || r.value("X-Release") != "first" {
+		t.Errorf("the request in hand: %d", r.status)
 	}
+	c.Close()
 	ends(t, old, 20*time.Second)
-	if r, err := b.tryHead("GET"); err == nil {
+}
+
+func TestRequestsInHandOfAReloadAreCutAfterTheGracefulTimeoutAndNamed(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, 1, options{args: []string{"--graceful-timeout", "1s"}})
+	file, open := gate(t)
+	defer open()
+	c := d.dial(t)
+	c.request("GET", "/block?"+file, "")
+	d.waitLog(t, "blocked "+file)
+	old := d.workers()[0]
+	d.reloadOK(t)
+	ends(t, old, 20*time.Second)
+	if r, err := c.tryHead("GET"); err == nil {
 		t.Errorf("a request that never ends got %d", r.status)
 	}
-	d.waitLog(t, "GET /block?"+never)
+	d.waitLog(t, "GET /block?"+file)
+}
+
+func TestIdleConnectionsGoOnWithTheNewCodeAfterAReload(t *testing.T) {
+	t.Parallel()
+	for _, unix := range []bool{false, true} {
+		d := deploy(t, 2, options{unix: unix})
+		var idle []*client
+		for n := range 200 {
+			c := d.dial(t)
+			if n%2 == 0 { // the others have not sent anything yet
+				c.usable("/short")
+			}
+			idle = append(idle, c)
+		}
+		half := d.dial(t) // a request of which the half is there is finished where it began
+		half.send("GET /short HTTP/1.1\r\nHost: exam")
+		d.release(t, "second")
+		old := d.workers()
+		d.reloadOK(t)
+		eventually(t, "the old workers have given their connections away", func() bool {
+			return !slices.ContainsFunc(old, func(pid int) bool { return socketsOf(itoa(pid)) > 50 })
+		})
+		for n, c := range idle {
+			if r := c.do("GET", "/short", ""); r.status != 200 || r.value("X-Release") != "second" || r.value("Connection") != "" {
+				t.Fatalf("connection %d: %d from %q, Connection: %s", n, r.status, r.value("X-Release"), r.value("Connection"))
+			} else {
+				r.body()
+			}
+		}
+		half.send("ple.org\r\n\r\n")
+		if r := half.head("GET"); r.status != 200 || r.body() != "short" || r.value("Connection") != "close" {
+			t.Errorf("half a request: %d", r.status)
+		}
+	}
 }

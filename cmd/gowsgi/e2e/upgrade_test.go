@@ -141,5 +141,6 @@ func TestAnUpgradeLetsWorkersThatDrainGoOn(t *testing.T) {
 	if r := c.head("GET"); r.status != 200 || r.body() != "short" {
 		t.Errorf("the request in hand: %d", r.status)
 	}
+	c.Close()
 	eventually(t, "the old worker ended", func() bool { return gone(old) })
 }

@@ -151,6 +151,7 @@ func TestAWorkerThatIsToldToEndAloneIsReplacedBeforeItHasEnded(t *testing.T) {
 	if r := c.head("GET"); r.status != 200 || r.body() != "short" {
 		t.Errorf("the request in hand: %d", r.status)
 	}
+	c.Close()
 	ends(t, old, 20*time.Second)
 }
 

@@ -4,6 +4,7 @@ package control
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -43,13 +44,21 @@ type Message struct {
 // Conn is one end. Send may be called by any goroutine, Receive by one at a time.
 type Conn struct {
 	c   net.Conn
+	in  io.LimitedReader
 	dec *json.Decoder
 	mu  sync.Mutex
 	enc *json.Encoder
 }
 
+// mostMessage is how many bytes a message may have: the other end may have gone mad, and the master must not.
+const mostMessage = 16 << 20
+
 // New takes over a connected socket.
-func New(c net.Conn) *Conn { return &Conn{c: c, dec: json.NewDecoder(c), enc: json.NewEncoder(c)} }
+func New(c net.Conn) *Conn {
+	conn := &Conn{c: c, in: io.LimitedReader{R: c}, enc: json.NewEncoder(c)}
+	conn.dec = json.NewDecoder(&conn.in)
+	return conn
+}
 
 // FromFile takes over a descriptor of a connected unix socket; f is closed.
 func FromFile(f *os.File) (*Conn, error) {
@@ -72,9 +81,11 @@ func (c *Conn) Send(m Message) error {
 	return c.enc.Encode(m)
 }
 
-// Receive waits for a message. io.EOF where the other end has closed or died.
+// Receive waits for a message. io.EOF where the other end has closed or died; another error where it sent none, or one of more than 16 MiB,
+// after which there is no other.
 func (c *Conn) Receive() (Message, error) {
 	var m Message
+	c.in.N = mostMessage
 	return m, c.dec.Decode(&m)
 }
 

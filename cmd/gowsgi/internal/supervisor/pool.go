@@ -54,6 +54,13 @@ const (
 	lastBackoff  = 30 * time.Second
 )
 
+// A worker that ends by itself within shortLife of serving is replaced at once as well, but where that goes on after as many as are wanted,
+// waiting times of up to longestPause come in between: the start and the log cost more than they give.
+const (
+	shortLife    = time.Second
+	longestPause = time.Second
+)
+
 // killAfter is what a worker gets on top of the graceful timeout to end its Python.
 const killAfter = 3 * time.Second
 
@@ -88,6 +95,8 @@ type Pool struct {
 	last       int       // generation given out
 	failures   int       // in a row
 	failed     error     // the last one
+	deaths     int       // in a row, within shortLife
+	pause      time.Time // until then they keep the next start waiting
 	notBefore  time.Time // of the next start
 	stopping   bool
 	quick      bool
@@ -192,6 +201,10 @@ func (p *Pool) Quiesce(f func([]Member)) {
 			if m.state == starting {
 				m.Kill()
 				p.remove(m)
+				select { // else nobody would wait for the process, where f becomes another program
+				case <-m.Exited():
+				case <-time.After(killAfter):
+				}
 				continue
 			}
 			members = append(members, Member{m.Process, m.number, m.state == draining})
@@ -215,6 +228,7 @@ func (p *Pool) Reload(n int) error {
 			p.last++
 			p.generation = p.last
 			p.failures, p.notBefore = 0, time.Time{}
+			p.deaths, p.pause = 0, time.Time{}
 		}
 		p.reload.waiters = append(p.reload.waiters, result)
 	}) {
@@ -318,7 +332,7 @@ func (p *Pool) reconcile() (wait time.Duration) {
 		p.drain(old)
 		return p.reconcile()
 	case live < p.want && (p.served || live == 0), live == p.want && old != nil && p.count(starting) == 0:
-		if wait = time.Until(p.notBefore); wait > 0 {
+		if wait = max(time.Until(p.notBefore), time.Until(p.pause)); wait > 0 {
 			return wait
 		}
 		p.start()
@@ -469,6 +483,19 @@ func (p *Pool) gone(m *member) {
 		p.fail(m.generation, fmt.Errorf("worker %d ended while it was starting: %s", m.number, exit.Text))
 	default:
 		p.o.Logger.Error("a worker ended by itself; another takes its place", "worker", m.number, "pid", m.Pid(), "status", exit.Text)
+		p.died(m)
+	}
+}
+
+// died lets the next start wait where one worker after the other ends as soon as it serves.
+func (p *Pool) died(m *member) {
+	if time.Since(m.since) >= shortLife {
+		p.deaths = 0
+		return
+	}
+	p.deaths++
+	if more := p.deaths - p.want; more > 0 {
+		p.pause = time.Now().Add(min(firstBackoff<<min(more-1, 20), longestPause))
 	}
 }
 

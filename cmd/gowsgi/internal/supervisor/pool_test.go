@@ -99,6 +99,35 @@ func TestAllThatDieAtOnceAreReplacedAtOnce(t *testing.T) {
 	})
 }
 
+func TestWorkersThatEndAsSoonAsTheyServeAreReplacedEverMoreSlowly(t *testing.T) {
+	withServing(t, 2, func(r *rig) {
+		began := time.Now()
+		for time.Since(began) < time.Minute {
+			for _, f := range r.all {
+				if !isClosed(f.exited) {
+					r.up(f)
+					f.end(Exit{Code: 1})
+				}
+			}
+			r.pass(10 * time.Millisecond)
+		}
+		if n := len(r.all); n < 60 || n > 140 {
+			t.Errorf("%d starts in a minute", n)
+		}
+		r.pass(2 * longestPause)
+		r.settle()
+		for _, f := range r.all[len(r.all)-2:] {
+			r.up(f)
+		}
+		r.pass(2 * shortLife)
+		before := len(r.all)
+		r.end(r.last(), Exit{Code: 1})
+		if len(r.all) != before+1 {
+			t.Error("one that served for longer is not replaced at once")
+		}
+	})
+}
+
 func TestWorkersThatDoNotStartAreTriedAgainEverMoreSlowlyWhileOthersServe(t *testing.T) {
 	withServing(t, 2, func(r *rig) {
 		r.next = func(f *fake) error { f.ready <- errImport; return nil }
