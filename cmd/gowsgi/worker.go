@@ -35,7 +35,7 @@ type worker struct {
 	handover *handover
 	balancer *balancer
 	keep     atomic.Bool            // idle connections stay here, and are closed
-	held     atomic.Bool            // nobody gets the GIL
+	held     atomic.Int64           // until that time, in nanoseconds since 1970, the GIL is taken for held
 	orders   <-chan control.Message // closed when the master is gone
 	signals  <-chan os.Signal
 	failed   chan error // what Serve of each listener returned
@@ -147,7 +147,7 @@ func (w *worker) inherit() ([]net.Listener, error) {
 		return nil, err
 	}
 	_ = syscall.Close(loadsFD)
-	w.balancer = &balancer{loads: shared, me: w.s.Worker, full: w.held.Load}
+	w.balancer = &balancer{loads: shared, me: w.s.Worker, full: w.isHeld}
 	var all []net.Listener
 	for fd := firstListener; fd < firstListener+w.s.Listeners; fd++ {
 		syscall.CloseOnExec(fd)

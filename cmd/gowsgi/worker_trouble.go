@@ -35,11 +35,14 @@ func (w *worker) onStuck(lost int) {
 	}
 }
 
-// onGILHeld asks for a successor: no request can run here any more, for as long as that lasts.
+// onGILHeld asks for a successor: no request can run here, for as long as that lasts. Connections are left to other workers for a while; for
+// good only if the successor comes.
 func (w *worker) onGILHeld(d time.Duration) {
-	w.held.Store(true)
+	w.held.Store(time.Now().Add(2 * w.s.GILTimeout).UnixNano())
 	w.askForSuccessor(fmt.Sprintf("nobody could have the GIL for %v", d.Round(time.Millisecond)))
 }
+
+func (w *worker) isHeld() bool { return time.Now().UnixNano() < w.held.Load() }
 
 func (w *worker) askForSuccessor(why string) {
 	_ = w.control.Send(control.Message{Kind: control.Recycle, Text: why})
