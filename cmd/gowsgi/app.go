@@ -54,14 +54,14 @@ func (f *appFlags) open(dir string, mounts []mount, o pyhost.Options) (*pyhost.H
 }
 
 // loadApps imports the apps.
-func loadApps(host *pyhost.Host, mounts []mount) ([]gateway.Mount, error) {
+func loadApps(host *pyhost.Host, apps []appSetting) ([]gateway.Mount, error) {
 	var loaded []gateway.Mount
-	for _, m := range mounts {
-		app, err := host.Load(m.app)
+	for _, a := range apps {
+		app, err := host.Load(a.Spec)
 		if err != nil {
 			return nil, &codeError{exitApp, err}
 		}
-		loaded = append(loaded, gateway.Mount{Prefix: m.prefix, App: app})
+		loaded = append(loaded, gateway.Mount{Prefix: a.Prefix, App: app, RequestTimeout: a.RequestTimeout})
 	}
 	return loaded, nil
 }

@@ -124,8 +124,13 @@ func listenFD(number string) (net.Listener, error) {
 	case err != nil || listening == 0:
 		return nil, errors.New("the descriptor is not a listening socket")
 	}
-	f := os.NewFile(uintptr(fd), "fd:"+number)
-	defer f.Close() // FileListener works on a copy, which is not inherited further.
+	return takeListener(fd)
+}
+
+// takeListener makes a listener of a descriptor, and closes that: FileListener works on a copy, which is not inherited further.
+func takeListener(fd int) (net.Listener, error) {
+	f := os.NewFile(uintptr(fd), "fd:"+strconv.Itoa(fd))
+	defer f.Close()
 	return net.FileListener(f)
 }
 

@@ -60,7 +60,7 @@ func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sourc
 	if err := checkBundled(o.Out, p); err != nil {
 		return &codeError{exitPython, err}
 	}
-	if _, err := loadApps(host, mounts); err != nil {
+	if _, err := loadApps(host, appSettings(mounts, c.RequestTimeout)); err != nil {
 		return err
 	}
 	for i, app := range host.Info().Apps {

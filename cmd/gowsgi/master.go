@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -238,27 +237,19 @@ func (m *master) notify(err error) {
 
 func (m *master) status() string {
 	s := m.settings.Load()
-	var apps []string
-	for _, a := range s.Apps {
-		apps = append(apps, mount{a.Prefix, a.Spec}.String())
-	}
-	return fmt.Sprintf("serving %s with %s of %s", strings.Join(apps, ", "), count(s.Workers, "worker"), count(s.Threads, "thread"))
+	return fmt.Sprintf("serving %s with %s of %s", s.appNames(), count(s.Workers, "worker"), count(s.Threads, "thread"))
 }
 
 // serving tells scripts and people where the server is, when the first worker serves.
 func (m *master) serving(info workerInfo) {
 	m.announce.Do(func() {
 		s := m.settings.Load()
-		var apps []string
-		for _, a := range s.Apps {
-			apps = append(apps, mount{a.Prefix, a.Spec}.String())
-		}
 		build := ""
 		if info.FreeThreaded {
 			build = " free-threaded"
 		}
 		for _, l := range m.listeners {
-			m.log.Info(fmt.Sprintf("serving %s on %s (CPython %s%s, %s, %s of %s)", strings.Join(apps, ", "), listenerURL(l.Listener),
+			m.log.Info(fmt.Sprintf("serving %s on %s (CPython %s%s, %s, %s of %s)", s.appNames(), listenerURL(l.Listener),
 				info.Version, build, info.Prefix, count(s.Workers, "worker"), count(s.Threads, "thread")))
 		}
 		m.notify(m.systemd.Ready(m.status()))

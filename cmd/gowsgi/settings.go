@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"time"
 
 	"github.com/gowsgi/gowsgi/pyhost"
@@ -9,8 +10,7 @@ import (
 
 // workerSettings are all that a worker is told, over its control socket.
 type workerSettings struct {
-	Worker       int // its number
-	Generation   int
+	Worker       int    // its number
 	Dir          string // the apps' folder; opened by its path, which may be a link that was changed since
 	Apps         []appSetting
 	Python       pyhost.Python
@@ -89,8 +89,22 @@ func (m *master) settingsOf(c *serveCmd) (*workerSettings, error) {
 		GracefulTimeout: c.GracefulTimeout, QueueTimeout: c.QueueTimeout, Backlog: c.Backlog,
 		MaxStuck: c.MaxStuck, GILTimeout: c.GILTimeout, MaxRequests: c.MaxRequests, MaxAge: c.MaxWorkerAge, MaxRSS: int64(c.MaxWorkerRSS),
 	}
-	for _, mount := range mounts {
-		s.Apps = append(s.Apps, appSetting{mount.prefix, mount.app, timeoutOf(mount.prefix, c.RequestTimeout)})
-	}
+	s.Apps = appSettings(mounts, c.RequestTimeout)
 	return s, nil
+}
+
+func appSettings(mounts []mount, timeouts []requestTimeout) (all []appSetting) {
+	for _, m := range mounts {
+		all = append(all, appSetting{m.prefix, m.app, timeoutOf(m.prefix, timeouts)})
+	}
+	return all
+}
+
+// appNames are the apps as --mount has them, for people.
+func (s *workerSettings) appNames() string {
+	var names []string
+	for _, a := range s.Apps {
+		names = append(names, mount{a.Prefix, a.Spec}.String())
+	}
+	return strings.Join(names, ", ")
 }

@@ -180,9 +180,7 @@ func takeUpgrade(text string) (*upgradeState, error) {
 // resume takes over listeners and workers.
 func (m *master) resume(state *upgradeState) (err error) {
 	for _, l := range append([]upgradedListener{state.Commands}, state.Listeners...) {
-		f := os.NewFile(uintptr(l.FD), "listener")
-		ln, err := net.FileListener(f)
-		_ = f.Close()
+		ln, err := takeListener(l.FD)
 		if err != nil {
 			return err
 		}

@@ -150,10 +150,7 @@ func (w *worker) inherit() ([]net.Listener, error) {
 	w.balancer = &balancer{loads: shared, me: w.s.Worker, full: w.isHeld}
 	var all []net.Listener
 	for fd := firstListener; fd < firstListener+w.s.Listeners; fd++ {
-		syscall.CloseOnExec(fd)
-		f := os.NewFile(uintptr(fd), "listener")
-		ln, err := net.FileListener(f)
-		_ = f.Close()
+		ln, err := takeListener(fd)
 		if err != nil {
 			return nil, err
 		}
@@ -188,13 +185,9 @@ func (w *worker) start(listeners []net.Listener) error {
 	for _, ln := range listeners {
 		own(host, ln)
 	}
-	var mounts []gateway.Mount
-	for _, a := range s.Apps {
-		app, err := host.Load(a.Spec)
-		if err != nil {
-			return &codeError{exitApp, err}
-		}
-		mounts = append(mounts, gateway.Mount{Prefix: a.Prefix, App: app, RequestTimeout: a.RequestTimeout})
+	mounts, err := loadApps(host, s.Apps)
+	if err != nil {
+		return err
 	}
 	var app *pyhost.AppError // of a postfork function
 	if err := host.Start(); errors.As(err, &app) {

@@ -5,7 +5,6 @@ package reaper
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,14 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// BecomeSubreaper makes this process the parent of every descendant whose own parent ends.
-func BecomeSubreaper() error {
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("can't become the parent of orphaned processes: %w", os.NewSyscallError("prctl", err))
-	}
-	return nil
-}
 
 // Adopts tells whether orphans become children of this process: it is process 1 of its PID namespace, or a subreaper.
 func Adopts() bool {

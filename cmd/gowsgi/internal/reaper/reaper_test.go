@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const childVariable = "REAPER_TEST_CHILD"
@@ -47,7 +49,7 @@ func adopt() int {
 	if Adopts() {
 		return fail("it adopts before it was asked to")
 	}
-	if err := BecomeSubreaper(); err != nil {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fail(err)
 	}
 	if !Adopts() {
