@@ -192,6 +192,10 @@ func (c *conn) serveRequest(q *request) bool {
 		k.recycle()
 		return c.notFound(q)
 	}
+	if mount.Handler != nil {
+		k.recycle()
+		return c.serveHandler(q, mount.Handler)
+	}
 	c.k = k
 	d := newBodyDecoder(q)
 	streaming, ok := c.submit(k, q, &d, mount)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/pyhost"
 	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
 )
 
 // Handler serves the apps inside somebody else's fasthttp.Server, beside its own routes. It promises what that server can keep: requests
@@ -57,6 +58,10 @@ func (h *foreignHandler) serveFastHTTP(ctx *fasthttp.RequestCtx) {
 	mount := findMount(h.mounts, path)
 	if mount == nil {
 		fastPlain(ctx, 404)
+		return
+	}
+	if mount.Handler != nil {
+		fasthttpadaptor.NewFastHTTPHandler(mount.Handler)(ctx)
 		return
 	}
 	scheme := "http"

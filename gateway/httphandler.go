@@ -34,6 +34,10 @@ func (h *foreignHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		httpPlain(w, 404)
 		return
 	}
+	if mount.Handler != nil {
+		mount.Handler.ServeHTTP(w, r)
+		return
+	}
 	req := pyhost.Request{App: mount.App, Timeout: mount.timeout(0)}
 	body := spool{dir: h.SpoolDir, limit: h.MaxBodySize}
 	defer body.release()

@@ -1,18 +1,23 @@
 package gateway
 
 import (
+	"net/http"
 	"sort"
 	"strings"
 	"time"
 )
 
-// Mount puts an app under a URL prefix.
+// Mount puts an app, or a Go handler, under a URL prefix.
 type Mount struct {
 	// Prefix is "" (or "/") for every path, else a path like "/api": it matches "/api" and "/api/users", not "/apiary", and becomes
 	// SCRIPT_NAME. It is compared with the percent-decoded path. A slash at its end is ignored, a missing one at its beginning is added.
 	Prefix string
 	// App is the number that App.NewExchange's host knows the app by.
 	App int
+	// Handler, where set, answers instead of an app, on a goroutine of its own for each connection. It gets the whole path, as under
+	// http.ServeMux. Under [Server] the request's context ends when the handler returns; a client that leaves is noticed at the next read or
+	// write. Requests of handlers are not among [Server.Requests].
+	Handler http.Handler
 	// RequestTimeout is how long the app may take for a request, from its call on. 0: as Server.RequestTimeout says (without limit in
 	// [Handler] and [HTTPHandler]); negative: without limit.
 	RequestTimeout time.Duration

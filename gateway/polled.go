@@ -149,7 +149,7 @@ func (c *conn) loopServe(p *poller) loopResult {
 	k := newCall(c, q)
 	k.path = unescape(k.path, q.target.path)
 	mount := findMount(s.mounts, k.path)
-	if mount == nil {
+	if mount == nil || mount.Handler != nil {
 		k.recycle()
 		return loopHandOver
 	}

@@ -2,16 +2,21 @@ package gateway
 
 import "bytes"
 
-// Limits of a request's header section. maxHeaderBytes counts the field lines with their line ends.
-const (
-	maxRequestLine = 16 << 10
-	maxHeaderBytes = 64 << 10
-	maxFields      = 256
-)
+// headLimits bound a request's header section. Line ends count in headerBytes only.
+type headLimits struct {
+	line        int // bytes of the request line; more: 414
+	headerBytes int // bytes of all field lines; more: 431
+	fieldBytes  int // bytes of one field line; more: 431
+	fields      int // field lines; more: 431
+}
+
+var defaultHeadLimits = headLimits{line: 16 << 10, headerBytes: 64 << 10, fieldBytes: 64 << 10, fields: 256}
 
 // headScanner finds the end of a request's header section in bytes that come in pieces, looks at each byte once, and refuses as soon as it
 // can what could not become a request: a bare LF, a line or a section over its limit.
 type headScanner struct {
+	limits *headLimits // nil: defaultHeadLimits
+
 	pos    int  // bytes looked at
 	line   int  // where the current line starts
 	lines  int  // lines that ended, the request line being the first
@@ -23,6 +28,9 @@ type headScanner struct {
 // scan looks at head, which begins where it began before and may be longer now. end is the length of the whole header section, 0 where it
 // is not there yet. status is the answer where it is refused.
 func (s *headScanner) scan(head []byte) (end, status int) {
+	if s.limits == nil {
+		s.limits = &defaultHeadLimits
+	}
 	for {
 		if !s.first && len(head) > s.start {
 			// RFC 9112 section 2.2: a server should ignore at least one empty line before the request line. One, no more.
@@ -60,7 +68,7 @@ func (s *headScanner) scan(head []byte) (end, status int) {
 			return s.pos, 0
 		}
 		s.line = s.pos
-		if s.lines > maxFields+1 {
+		if s.lines > s.limits.fields+1 {
 			return 0, 431
 		}
 	}
@@ -73,10 +81,10 @@ func (s *headScanner) over(head []byte) int {
 		n--
 	}
 	if s.lines == 0 {
-		if n-s.start > maxRequestLine {
+		if n-s.start > s.limits.line {
 			return 414
 		}
-	} else if n-s.fields > maxHeaderBytes {
+	} else if n-s.fields > s.limits.headerBytes || n-s.line > s.limits.fieldBytes {
 		return 431
 	}
 	return 0
