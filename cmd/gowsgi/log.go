@@ -5,10 +5,13 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // newLogger returns the log that people read: slog's text, in which the further lines of a message, such as a traceback, follow as lines
@@ -16,6 +19,15 @@ import (
 func newLogger(w io.Writer) *slog.Logger {
 	entry := &entry{w: w}
 	return slog.New(lineHandler{slog.NewTextHandler(&entry.text, nil), entry})
+}
+
+// ownStderr is a copy of standard error: the app may close that, and what it opens next gets its number.
+func ownStderr() *os.File {
+	fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return os.Stderr
+	}
+	return os.NewFile(uintptr(fd), "standard error")
 }
 
 // entry is the one that is being written.

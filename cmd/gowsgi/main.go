@@ -21,7 +21,7 @@ import (
 func main() {
 	template.Main(func() int {
 		if isWorker() {
-			return runWorker(os.Stderr)
+			return runWorker(ownStderr())
 		}
 		return run(takeArgs(), os.Stdout, os.Stderr)
 	})

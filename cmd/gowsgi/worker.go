@@ -38,9 +38,8 @@ type worker struct {
 	held     atomic.Int64           // until that time, in nanoseconds since 1970, the GIL is taken for held
 	orders   <-chan control.Message // closed when the master is gone
 	signals  <-chan os.Signal
-	failed   chan error // what Serve of each listener returned
-	host     *pyhost.Host
-	running  atomic.Pointer[pyhost.Host] // host, for other goroutines
+	failed   chan error                  // what Serve of each listener returned
+	host     atomic.Pointer[pyhost.Host] // nil while the worker starts
 	server   *gateway.Server
 }
 
@@ -208,8 +207,8 @@ func (w *worker) start(listeners []net.Listener) error {
 		}
 	}
 	server.AcceptGate = w.balancer.gate
-	w.host, w.server, w.balancer.server = host, server, server
-	w.running.Store(host)
+	w.server, w.balancer.server = server, server
+	w.host.Store(host)
 	return nil
 }
 
@@ -219,7 +218,7 @@ func (w *worker) serve(listeners []net.Listener) error {
 		go func() { w.failed <- w.server.Serve(ln) }()
 	}
 	w.handover.start(w.server.Adopt)
-	info := w.host.Info()
+	info := w.host.Load().Info()
 	data, err := json.Marshal(workerInfo{info.Version, info.Prefix, info.FreeThreaded})
 	if err != nil {
 		return err

@@ -73,17 +73,17 @@ func (w *worker) wait() error {
 			case m.Kind == control.Drain:
 				if m.Signal != 0 {
 					w.keep.Store(true)
-					w.host.HandleSignal(syscall.Signal(m.Signal))
+					w.host.Load().HandleSignal(syscall.Signal(m.Signal))
 				}
 				return w.drain(m.Timeout, exitFine)
 			}
 		case sig := <-w.signals:
 			say(w.log, slog.LevelInfo, "draining: a signal came to this worker alone", "signal", sig.String())
 			if sig, ok := sig.(syscall.Signal); ok {
-				w.host.HandleSignal(sig)
+				w.host.Load().HandleSignal(sig)
 			}
 			return w.drain(w.s.GracefulTimeout, exitFine)
-		case code := <-w.host.ExitRequested():
+		case code := <-w.host.Load().ExitRequested():
 			say(w.log, slog.LevelInfo, "draining: the app asked to exit", "code", code)
 			return w.drain(w.s.GracefulTimeout, code)
 		case err := <-w.failed:
@@ -108,12 +108,12 @@ func (w *worker) drain(timeout time.Duration, code int) error {
 	_ = w.server.Shutdown(ctx) // its only error is that of ctx
 	end, cancelEnd := context.WithTimeout(context.Background(), max(time.Until(deadline), leastEnd))
 	defer cancelEnd()
-	if err := w.host.Shutdown(end); err != nil && !errors.Is(err, pyhost.ErrState) {
+	if err := w.host.Load().Shutdown(end); err != nil && !errors.Is(err, pyhost.ErrState) {
 		say(w.log, slog.LevelError, "Python did not end well", "error", err)
 	}
 	// A handler that Shutdown waited for may have raised SystemExit just now; its code comes through a pipe.
 	select {
-	case code = <-w.host.ExitRequested():
+	case code = <-w.host.Load().ExitRequested():
 	case <-time.After(50 * time.Millisecond):
 	}
 	return &codeError{code: code}
@@ -140,7 +140,7 @@ func (w *worker) cutOff(ctx context.Context, timeout time.Duration, cut func()) 
 	}
 	limited, cancel := context.WithTimeout(ctx, cutStacksTimeout)
 	defer cancel()
-	stacks, err := w.host.Stacks(limited)
+	stacks, err := w.host.Load().Stacks(limited)
 	if err != nil {
 		stacks = err.Error()
 	}

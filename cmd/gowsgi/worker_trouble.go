@@ -13,7 +13,7 @@ const stacksTimeout = 10 * time.Second
 
 // writeStacks writes the stack of every Python thread to the log.
 func (w *worker) writeStacks() {
-	host := w.running.Load()
+	host := w.host.Load()
 	if host == nil {
 		w.log.Warn("no stacks yet: the worker is starting")
 		return

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,6 +81,20 @@ func TestWhatAnAppDoesToItsProcessHarmsNoLaterRequestNorAReload(t *testing.T) {
 				t.Error("the same worker after a reload")
 			}
 		})
+	}
+}
+
+func TestTheLogDoesNotGoToAFileThatTheAppOpensInThePlaceOfStandardError(t *testing.T) {
+	t.Parallel()
+	s := start(t, "misbehaves", options{})
+	file := filepath.Join(s.dir, "data")
+	s.getOK(t, "/take?"+file)
+	if r, body := s.get(t, "/raise"); r.status != 500 {
+		t.Errorf("%d %s", r.status, body)
+	}
+	s.waitLog(t, "the app's error")
+	if data, err := os.ReadFile(file); err != nil || len(data) > 0 {
+		t.Errorf("%q %v", data, err)
 	}
 }
 

@@ -17,6 +17,12 @@ def application(environ, start_response):
         os.kill(os.getpid(), signal.SIGTERM)
     elif path == "/close":
         os.closerange(0, 3)
+    elif path == "/take":
+        os.closerange(0, 3)
+        for _ in range(3):
+            os.open(environ["QUERY_STRING"], os.O_RDWR | os.O_CREAT)
+    elif path == "/raise":
+        raise RuntimeError("the app's error")
     elif path == "/chdir":
         os.chdir("/")
     elif path == "/print":

@@ -57,9 +57,6 @@ func (n *Notifier) Ready(status string) error {
 	return n.send(daemon.SdNotifyReady + "\n" + statusLine(status))
 }
 
-// Status says what the service does, in one line for people.
-func (n *Notifier) Status(status string) error { return n.send(statusLine(status)) }
-
 // Reloading says that a reload has begun; Ready ends it.
 func (n *Notifier) Reloading() error {
 	return n.send(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
