@@ -112,13 +112,13 @@ func (m *master) collectOrphans() {
 	})
 }
 
-// handleSignals does what signals ask for, as gunicorn's users know them.
+// handleSignals does what signals ask for, as gunicorn's users know them: there, too, an interrupt lets threads finish what they do.
 func (m *master) handleSignals() {
 	for sig := range m.signals {
 		switch sig {
-		case syscall.SIGTERM: // graceful
+		case syscall.SIGTERM, syscall.SIGINT: // graceful
 			m.stop(sig, false)
-		case syscall.SIGINT, syscall.SIGQUIT: // quick
+		case syscall.SIGQUIT: // quick
 			m.stop(sig, true)
 		case syscall.SIGHUP:
 			go func() { _ = m.reload() }()
