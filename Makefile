@@ -20,7 +20,7 @@ export STATICCHECK
 BENCH_OPTIONS = $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(SERVERS),--servers $(SERVERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ALSO),--also $(ALSO))
 
-.PHONY: help build bundled run test race asan matrix soak hazards fuzz lint bench bench-short clean
+.PHONY: help build bundled run test race asan matrix soak hazards fuzz difffuzz lint bench bench-short clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ soak: need-go need-cc ## Serve under load for SOAK (10m), with reloads, recycled
 
 fuzz: need-go ## Fuzz each target for FUZZTIME (1m)
 	@FUZZTIME=$${FUZZTIME:-1m} scripts/test.sh fuzz
+
+difffuzz: need-go need-cc ## Send the same odd requests to gowsgi, waitress and gunicorn for FUZZTIME (10m), from SEED on
+	@FUZZTIME=$${FUZZTIME:-10m} SEED=$${SEED:-$$(date +%s)} scripts/test.sh difffuzz
 
 lint: need-go need-cc $(STATICCHECK) ## Run gofmt, vet, staticcheck and the C warnings
 	@scripts/test.sh lint

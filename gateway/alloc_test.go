@@ -3,12 +3,16 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
 )
 
 const browserRequest = "GET /polls/42/?page=2 HTTP/1.1\r\nHost: example.org:8000\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0)\r\n" +
@@ -135,5 +139,28 @@ func BenchmarkServe(b *testing.B) {
 		if _, err := c.Read(p); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func BenchmarkServeWithAccessLog(b *testing.B) {
+	for _, name := range []string{"none", "combined", "json"} {
+		b.Run(name, func(b *testing.B) {
+			ts := serve(b, hello, func(s *Server) {
+				if format, err := accesslog.ParseFormat(name); err == nil {
+					s.AccessLog = accesslog.New(io.Discard, accesslog.Options{Format: format})
+					b.Cleanup(func() { _ = s.AccessLog.Close(context.Background()) })
+				}
+			})
+			c := ts.dial()
+			p := make([]byte, 1000)
+			_ = c.SetDeadline(time.Time{})
+			b.ReportAllocs()
+			for b.Loop() {
+				c.send(browserRequest)
+				if _, err := c.Read(p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -32,6 +32,8 @@ func statusOf(err error) int {
 		return 408
 	case errSpool:
 		return 500
+	case errSpoolFull:
+		return 503
 	}
 	return 0
 }
@@ -57,7 +59,8 @@ func (c *conn) readBody(d *bodyDecoder, timeout time.Duration, total bool, take 
 		c.window = 0
 		c.deadline.Store(0)
 	}()
-	c.armBodyTimer(timeout)
+	c.pace = pace{}
+	_ = c.armBodyTimer(timeout, 0)
 	for {
 		p, err := c.gather(d)
 		if len(p) > 0 {
@@ -68,8 +71,8 @@ func (c *conn) readBody(d *bodyDecoder, timeout time.Duration, total bool, take 
 		if err != nil || d.done {
 			return err
 		}
-		if !total {
-			c.armBodyTimer(timeout)
+		if !total && !c.armBodyTimer(timeout, int64(len(p))) {
+			return errBodyTimeout
 		}
 		_, err = c.fill()
 		if err != nil && err != errWoken {
@@ -101,14 +104,18 @@ func (c *conn) gather(d *bodyDecoder) (body []byte, err error) {
 	return body, err
 }
 
-// armBodyTimer gives the client time for the next piece of its body, without limit while it may wait for 100 Continue.
-func (c *conn) armBodyTimer(timeout time.Duration) {
+// armBodyTimer gives the client time for the next piece of its body, of which got bytes came last, without limit while it may wait for 100
+// Continue. False: it is too slow.
+func (c *conn) armBodyTimer(timeout time.Duration, got int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.awaitsContinue {
-		timeout = 0
+		c.setDeadline(0)
+		return true
 	}
-	c.setDeadline(timeout)
+	d, ok := c.pace.allow(c.s.clock.Load(), got, timeout, enough(c.s.MinBodyRate, timeout))
+	c.setDeadline(d)
+	return ok
 }
 
 func (c *conn) isOver() bool {
@@ -124,6 +131,7 @@ func (c *conn) appWantsBody() {
 	c.wantsBody = true
 	if c.awaitsContinue {
 		c.awaitsContinue = false
+		c.pace = pace{}
 		c.setDeadline(c.s.BodyTimeout)
 	}
 	c.cond.Broadcast()
@@ -140,14 +148,18 @@ func (c *conn) readBodyInto(k *call, d *bodyDecoder) (body []byte, err error) {
 	got := copy(body, here)
 	c.r += got
 	defer c.deadline.Store(0)
+	c.pace = pace{}
+	n := got
 	for got < size {
 		if got == len(body) {
 			if body, err = c.bodyRoom(k, size); err != nil {
 				return nil, err
 			}
 		}
-		c.armBodyTimer(c.s.BodyTimeout)
-		n, err := c.fillInto(body[got:])
+		if !c.armBodyTimer(c.s.BodyTimeout, int64(n)) {
+			return nil, errBodyTimeout
+		}
+		n, err = c.fillInto(body[got:])
 		got += n
 		if err != nil && err != errWoken {
 			return nil, err
@@ -171,9 +183,6 @@ func (c *conn) bodyRoom(k *call, n int) ([]byte, error) {
 
 // collectBody reads the whole body into sp.
 func (c *conn) collectBody(sp *spool, d *bodyDecoder) error {
-	if d.left <= maxBodyMemory {
-		sp.expect(int(d.left))
-	}
 	return c.readBody(d, c.s.BodyTimeout, false, sp.write)
 }
 
@@ -189,6 +198,7 @@ func (c *conn) streamBody(k *call, d *bodyDecoder) error {
 		c.mu.Lock()
 		c.wantsBody = false
 		c.mu.Unlock()
+		c.streamed(k)
 		waiting, over := k.push(c, p)
 		if d.done {
 			c.bodyLeft.Store(0)
@@ -212,6 +222,7 @@ func (c *conn) pause() bool {
 	c.deadline.Store(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.pace = pace{} // begins anew: the wait is the app's
 	for c.busy && !c.wantsBody && !c.cut {
 		c.cond.Wait()
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -419,7 +418,7 @@ func TestAClientThatLeavesIsNoticedInEveryPhase(t *testing.T) {
 	for _, how := range []string{"close", "reset"} {
 		leave := func(c *client) {
 			if how == "reset" {
-				_ = c.Conn.(*net.TCPConn).SetLinger(0)
+				_ = c.tcp().SetLinger(0)
 			}
 			_ = c.Close()
 		}

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"log/slog"
 	"os"
 	"sync"
 
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
@@ -29,12 +31,22 @@ type call struct {
 	req       pyhost.Request
 	rec, path []byte   // memory for the environ record and the decoded path
 	file      *os.File // the spooled body, open until Release
+	held      bodyHeld // what the body takes of Server.bodies
+
+	wanted coding    // by the client, where the server compresses
+	coded  *encoding // the body is compressed
+
+	sends *namedFile // instead of the app's body
+
+	log requestLog
+	id  []byte // X-Request-ID, in rec; nil: none
 
 	head, http10, keepAlive bool
 	where                   [120]byte // "GET /path" for the log
 	whereLen                int
 
 	continueOwed bool // the client waits for 100 Continue
+	expects      bool // it is one of Server.expecting
 	begun        bool // the response has begun: nobody else may answer
 	over         bool // the response has ended; what the app still gives is dropped
 	writing      bool // the goroutine of respwriter.go has it, and alone calls Take, Sent and Release
@@ -57,16 +69,34 @@ func newCall(c *conn, q *request) *call {
 	n := copy(k.where[:], q.method)
 	n += copy(k.where[n:], " ")
 	k.whereLen = n + copy(k.where[n:], q.raw)
+	if c.s.Compress {
+		k.wanted = acceptedCoding(q.fields)
+	}
 	return k
 }
 
 // name is the request for the log.
 func (k *call) name() string { return string(k.where[:k.whereLen]) }
 
+// logger is the server's, for lines about the request.
+func (k *call) logger() *slog.Logger {
+	l := k.s.log().With("request", k.name())
+	if k.id != nil {
+		l = l.With("request_id", string(k.id))
+	}
+	return l
+}
+
 // recycle gives the call back. The exchange is released, or was never submitted.
 func (k *call) recycle() {
 	if k.file != nil {
 		_ = k.file.Close()
+	}
+	if k.s != nil {
+		k.s.bodies.release(&k.held)
+		if k.expects {
+			k.s.expecting.end()
+		}
 	}
 	if k.early != nil {
 		k.early.Release()
@@ -93,9 +123,11 @@ func (k *call) reset(rec, path []byte, chunks []pyhost.Chunk, news chan struct{}
 	k.s, k.c, k.x, k.early, k.file = nil, nil, nil, nil, nil
 	k.out, k.given = pyhost.Output{Chunks: chunks}, 0
 	k.req = pyhost.Request{}
+	k.wanted, k.coded, k.sends = identity, nil, nil
 	k.rec, k.path, k.news = rec, path, news
-	k.continueOwed, k.begun, k.over, k.writing, k.gone, k.done, k.lost = false, false, false, false, false, false, false
+	k.continueOwed, k.expects, k.begun, k.over, k.writing, k.gone, k.done, k.lost = false, false, false, false, false, false, false, false
 	k.w, k.problem = responseWriter{pieces: k.w.pieces}, ""
+	k.log, k.id = requestLog{}, nil
 }
 
 // submit hands the request to the app. From then on events may come.
@@ -123,7 +155,7 @@ func (k *call) ExchangeReady(x pyhost.Exchange) {
 		k.mu.Unlock()
 		return
 	}
-	if k.writing {
+	if k.writing && k.sends == nil {
 		k.signal() // under the lock: a writer that ends takes once more after it
 		k.mu.Unlock()
 		return
@@ -162,8 +194,13 @@ func (k *call) protectedStep() (finished bool) {
 	defer func() {
 		if r := recover(); r != nil {
 			k.s.logPanic(k.name(), r)
-			k.end(endCut)
+			k.log.ended = accesslog.Cut
 			k.x.Cancel()
+			if k.writing {
+				k.c.shutdown() // the writer ends
+				return
+			}
+			k.end(endCut)
 			finished = k.done
 		}
 	}()
@@ -173,7 +210,14 @@ func (k *call) protectedStep() (finished bool) {
 // step takes what is new and acts on it. k.mu is held and nobody writes. True: the call is to be released.
 func (k *call) step() bool {
 	k.take()
-	if !k.over {
+	switch {
+	case k.over:
+	case k.sends != nil:
+		if k.out.WantBody {
+			k.wantBody()
+		}
+		k.giveBack()
+	default:
 		k.respond()
 	}
 	if k.writing {
@@ -216,6 +260,9 @@ func (k *call) take() {
 // end detaches the connection from the call and tells it how the response ended. k.mu is held.
 func (k *call) end(how ending) {
 	c := k.c
+	if c != nil && k.log.began != 0 {
+		k.log.add(k, c, how)
+	}
 	k.begun, k.over, k.c = true, true, nil
 	if c != nil {
 		c.responseOver(how)
@@ -241,7 +288,7 @@ func (k *call) clientGone(c *conn) {
 
 // takeOver takes the response away from the app where it has not begun, so that the connection can refuse the request, and makes the
 // app's reads of the body fail. On the connection's goroutine.
-func (k *call) takeOver(c *conn, why error) bool {
+func (k *call) takeOver(c *conn, why error, status int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.c != c {
@@ -256,6 +303,7 @@ func (k *call) takeOver(c *conn, why error) bool {
 	if k.x != nil {
 		k.x.Cancel()
 	}
+	k.log.taken(status, k.head)
 	k.end(endByReader)
 	return true
 }
@@ -290,7 +338,8 @@ var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 func (k *call) wantBody() {
 	if k.continueOwed && !k.begun {
 		k.continueOwed = false
-		if n, err := k.c.tryWrite(continueLine); err != nil || n < len(continueLine) {
+		k.log.headOut += int64(len(continueLine))
+		if n, err := k.c.tryWrite(continueLine); err != nil || n < len(continueLine) || k.c.unsent() {
 			k.x.Cancel()
 			k.end(endCut)
 			return
@@ -304,10 +353,12 @@ func (k *call) respond() {
 	o := &k.out
 	switch {
 	case o.Refused:
+		k.log.ended = accesslog.Refused
 		k.answerPlain(503)
 		return
 	case o.TimedOut: // nothing was sent: else there would be a writer
 		k.x.Cancel()
+		k.log.ended = accesslog.Timeout
 		k.answerPlain(504)
 		return
 	}
@@ -318,6 +369,7 @@ func (k *call) respond() {
 	}
 	if !o.Committed {
 		if o.Failed || o.Complete {
+			k.log.ended = accesslog.AppError
 			k.answerPlain(500)
 		}
 		return
@@ -327,24 +379,39 @@ func (k *call) respond() {
 	if err := h.check(o.Status, o.Headers); err != nil {
 		k.x.Cancel()
 		k.problem = err.Error()
+		k.log.ended = accesslog.AppError
 		p, b, keep := k.plain(500)
 		k.writeRest(p, b, keep)
 		return
+	}
+	if k.s.SendFile != nil {
+		var file *namedFile
+		if o.Headers, file = findFile(k.s.SendFile, o.Headers); file != nil && h.mayName() {
+			k.startFile(file)
+			return
+		}
 	}
 	total, small := int64(0), o.Complete
 	for i := range o.Chunks {
 		total += chunkSizeOf(&o.Chunks[i])
 		small = small && o.Chunks[i].Data != nil
 	}
+	headers := o.Headers
+	if k.s.Compress {
+		taken := false
+		if headers, taken = k.startCoded(&h, total); taken {
+			return
+		}
+	}
 	f, length := h.frame(k.head, k.http10, o.Complete, total)
 	keep := k.keepAlive && f != untilClose && k.c.mayKeepAlive(k)
 	small = small && total <= maxSmall && (f == noBody || f == byLength && length == total)
-	n := len(o.Status) + len(o.Headers) + 256
+	n := len(o.Status) + len(headers) + 256
 	if small {
 		n += int(total)
 	}
 	p := getBuffer(n)
-	b := h.append(p.b[:0], o.Status, o.Headers, f, length, k.http10, keep)
+	b := k.appendHead(p.b[:0], &h, headers, f, length, keep)
 	if !small {
 		k.startWriter(p, b, f, length, keep)
 		return
@@ -360,18 +427,31 @@ func (k *call) respond() {
 	k.writeWhole(p, b, keep)
 }
 
+// appendHead appends the head of the app's response.
+func (k *call) appendHead(dst []byte, h *responseHead, headers []byte, f framing, length int64, keep bool) []byte {
+	h.id = k.id
+	n := len(dst)
+	dst = h.append(dst, k.out.Status, headers, f, length, k.http10, keep)
+	k.log.status, k.log.headers = h.code, k.out.Headers
+	k.log.headOut += int64(len(dst) - n)
+	return dst
+}
+
 // maxSmall is the longest body in bytes that is copied behind its head and written at once, by who collects events.
 const maxSmall = 64 << 10
 
 // writeWhole writes a whole response and ends it, by the writer where the client does not take it at once. p is the memory of b.
 func (k *call) writeWhole(p *buffer, b []byte, keep bool) {
 	n, err := k.c.tryWrite(b)
+	if err == nil && !keep && n == len(b) {
+		k.c.endTLS()
+	}
 	switch {
 	case err != nil:
 		p.put()
 		k.x.Cancel()
 		k.end(endCut)
-	case n < len(b):
+	case n < len(b), k.c.unsent():
 		k.writeRest(p, b[n:], keep)
 	default:
 		p.put()
@@ -393,5 +473,7 @@ func (k *call) plain(code int) (p *buffer, b []byte, keep bool) {
 	k.begun = true
 	keep = k.keepAlive && k.c.mayKeepAlive(k)
 	p = getBuffer(512)
-	return p, appendPlain(p.b[:0], code, k.head, k.http10, keep), keep
+	b = appendPlainOf(p.b[:0], code, k.id, k.head, k.http10, keep)
+	k.log.plain(code, b)
+	return p, b, keep
 }

@@ -2,11 +2,13 @@ package gateway
 
 // Character classes of RFC 9110 and RFC 9112, one bit each.
 const (
-	tokenChar  = 1 << iota // tchar, RFC 9110 section 5.6.2
-	fieldChar              // in a field value: HTAB, SP, VCHAR, obs-text (RFC 9110 section 5.5)
-	targetChar             // in a request target: VCHAR but "#" (a fragment is never sent, RFC 9112 section 3.2)
-	hostChar               // in a reg-name or an IPv4 address: unreserved, sub-delims, "%" (RFC 3986 section 3.2.2)
-	hexChar                // HEXDIG
+	tokenChar     = 1 << iota // tchar, RFC 9110 section 5.6.2
+	methodChar                // in the methods that are implemented
+	fieldChar                 // in a field value: HTAB, SP, VCHAR, obs-text (RFC 9110 section 5.5)
+	targetChar                // in a request target: VCHAR but "#" (a fragment is never sent, RFC 9112 section 3.2)
+	hostChar                  // in a reg-name or an IPv4 address: unreserved, sub-delims, "%" (RFC 3986 section 3.2.2)
+	hexChar                   // HEXDIG
+	requestIDChar             // in a request's id that is taken from a proxy
 )
 
 var charClass = func() (t [256]uint8) {
@@ -24,6 +26,9 @@ var charClass = func() (t [256]uint8) {
 		if alnum || in("!#$%&'*+-.^_`|~") {
 			t[i] |= tokenChar
 		}
+		if 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || in("-_") {
+			t[i] |= methodChar
+		}
 		if c == '\t' || c >= ' ' && c != 0x7f {
 			t[i] |= fieldChar
 		}
@@ -35,6 +40,9 @@ var charClass = func() (t [256]uint8) {
 		}
 		if '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' {
 			t[i] |= hexChar
+		}
+		if alnum || in("._:+/=@-") {
+			t[i] |= requestIDChar
 		}
 	}
 	return t

@@ -2,7 +2,7 @@ package gateway
 
 import "errors"
 
-// Limits of the chunked coding: bytes of one chunk's size with its extensions, of all extensions of a body, of its trailer section.
+// Limits of the chunked coding: bytes of one chunk's size with its extensions and the CR, of all extensions of a body, of its trailer section.
 const (
 	maxChunkLine       = 512
 	maxChunkExtensions = 16 << 10
@@ -22,21 +22,28 @@ type bodyDecoder struct {
 	digits int // of the size
 	line   int // bytes of the size line or of the trailer section
 	extra  int // bytes of extensions in all chunks
-	empty  bool
 }
 
 type chunkState uint8
 
 const (
 	chunkSize chunkState = iota
-	chunkExtension
 	chunkSizeLF
 	chunkData
 	chunkDataCR
 	chunkDataLF
-	trailerStart // at the beginning of a trailer line
-	trailerLine
+	extensionStart // after a ";"
+	extensionName
+	extensionValue // after a "="
+	extensionToken
+	extensionQuoted
+	extensionEscape // after a backslash in quotes
+	extensionEnd    // after the closing quote
+	trailerStart    // at the beginning of a trailer line
+	trailerName
+	trailerValue
 	trailerLF
+	trailerEndLF
 )
 
 func newBodyDecoder(q *request) bodyDecoder {
@@ -92,19 +99,10 @@ func (d *bodyDecoder) step(c byte) bool {
 			d.state = chunkSizeLF
 			return true
 		case c == ';':
-			d.state = chunkExtension
+			d.state = extensionStart
 			return true
 		}
 		return false
-	case chunkExtension:
-		// RFC 9112 section 7.1.1: unknown extensions are ignored, and their total length is limited.
-		d.line++
-		d.extra++
-		if c == '\r' {
-			d.state = chunkSizeLF
-			return true
-		}
-		return charClass[c]&fieldChar != 0 && d.line <= maxChunkLine && d.extra <= maxChunkExtensions
 	case chunkSizeLF:
 		d.digits, d.line = 0, 0
 		d.state = chunkData
@@ -118,21 +116,92 @@ func (d *bodyDecoder) step(c byte) bool {
 	case chunkDataLF:
 		d.state = chunkSize
 		return c == '\n'
-	case trailerStart, trailerLine:
+	case trailerStart, trailerName, trailerValue, trailerLF, trailerEndLF:
 		d.line++
+		return d.line <= maxTrailerBytes && d.trailer(c)
+	}
+	d.line++
+	d.extra++
+	return d.line <= maxChunkLine && d.extra <= maxChunkExtensions && d.extension(c)
+}
+
+// extension takes one byte behind a chunk's size. RFC 9112 section 7.1.1: unknown extensions are ignored, and their total length is limited.
+// They are held to their grammar, so that no other reader of the same bytes finds the line's end elsewhere, without the white space that the
+// grammar has for history's sake and no sender may make (RFC 9110 section 5.6.3).
+func (d *bodyDecoder) extension(c byte) bool {
+	token, text := charClass[c]&tokenChar != 0, charClass[c]&fieldChar != 0
+	switch d.state {
+	case extensionStart:
+		d.state = extensionName
+		return token
+	case extensionName:
+		if c == '=' {
+			d.state = extensionValue
+			return true
+		}
+		return token || d.extensionIsOver(c)
+	case extensionValue:
+		d.state = extensionToken
+		if c == '"' {
+			d.state = extensionQuoted
+			return true
+		}
+		return token
+	case extensionToken:
+		return token || d.extensionIsOver(c)
+	case extensionQuoted:
+		switch c {
+		case '"':
+			d.state = extensionEnd
+		case '\\':
+			d.state = extensionEscape
+		}
+		return text
+	case extensionEscape:
+		d.state = extensionQuoted
+		return text
+	}
+	return d.extensionIsOver(c) // extensionEnd
+}
+
+// extensionIsOver says whether c comes after a whole extension: another one, or the end of the line.
+func (d *bodyDecoder) extensionIsOver(c byte) bool {
+	if c == ';' {
+		d.state = extensionStart
+		return true
+	}
+	d.state = chunkSizeLF
+	return c == '\r'
+}
+
+// trailer takes one byte of the trailer section, RFC 9112 section 7.1.2. Its fields must be fields, and are dropped: merged into the header
+// section they could frame or authenticate (RFC 9110 section 6.5.1).
+func (d *bodyDecoder) trailer(c byte) bool {
+	switch d.state {
+	case trailerStart:
+		d.state = trailerName
 		if c == '\r' {
-			d.empty = d.state == trailerStart
+			d.state = trailerEndLF
+			return true
+		}
+		return charClass[c]&tokenChar != 0
+	case trailerName:
+		if c == ':' {
+			d.state = trailerValue
+			return true
+		}
+		return charClass[c]&tokenChar != 0
+	case trailerValue:
+		if c == '\r' {
 			d.state = trailerLF
 			return true
 		}
-		d.state = trailerLine
-		return charClass[c]&fieldChar != 0 && d.line <= maxTrailerBytes
-	case trailerLF:
-		d.done = d.empty
-		d.state = trailerStart
-		return c == '\n'
+		return charClass[c]&fieldChar != 0
+	case trailerEndLF:
+		d.done = c == '\n'
 	}
-	return false
+	d.state = trailerStart
+	return c == '\n'
 }
 
 // skip takes all of the body that is in in and drops it.

@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
 )
 
 // ending is how a response ends for its connection.
@@ -33,10 +37,27 @@ type conn struct {
 	rawConn
 	s     *Server
 	ends  endpoints
+	stays bool // it can't go on in another process
+
+	mounts   []Mount              // of its listener, or the server's
+	tlsState *tls.ConnectionState // nil for plain connections
+	streams  atomic.Int64         // requests so far, where it speaks HTTP/2
+
+	arrival arrival // of the request that is being read; its reader's
+
 	fixed []byte // the environ pairs that all requests of the connection share
 
-	// When the goroutine's wait, or the writer's, is over, in the clock of sweep.go. 0: it may wait for ever; expired: it waited too long.
-	deadline, writeDeadline atomic.Int64
+	// When the goroutine's wait is over, in the clock of sweep.go. 0: it may wait for ever; expired: it waited too long.
+	deadline atomic.Int64
+
+	idleSince atomic.Int64 // when the wait for a request began, in that clock; 0: a request is in hand
+	pace      pace         // of the request's body
+	taking    taking       // of the responses
+	tcp       bool         // else a unix socket
+
+	countedFor netip.Addr // as whose connection; guarded by Server.mu
+	served     int        // requests that it brought; its reader's, as what follows
+	longHead   bool       // it is among Server.longHeads
 
 	bodyLeft  atomic.Int64 // bytes of the request's body that did not come yet; at least 1 where that is not known
 	streaming bool         // the goroutine gives the body to the app as it comes
@@ -76,6 +97,9 @@ func (c *conn) serve() {
 // rest gives an idle connection back to the poller.
 func (c *conn) rest() bool {
 	c.ready.And(^uint32(woken)) // first: what it was for is seen below
+	if (!c.exact || c.tls != nil) && c.r == c.w && c.ready.Load()&readable != 0 {
+		_, _ = c.read() // it may say that there is nothing, or an error that comes again
+	}
 	if c.r < c.w || c.deadline.Load() == expired || c.s.draining.Load() {
 		return false
 	}
@@ -93,6 +117,8 @@ func (c *conn) rest() bool {
 func (c *conn) finish() {
 	if !c.isOver() {
 		c.abandon(c.k)
+	} else if c.how == endKeep { // nothing was cut
+		c.endTLS()
 	}
 	c.in.put()
 	c.in, c.r, c.w = nil, 0, 0
@@ -112,7 +138,7 @@ func (c *conn) abandon(k *call) {
 // panicked answers 500 where no response has begun.
 func (c *conn) panicked() {
 	defer func() { _ = recover() }() // the host itself may be what panics
-	if k := c.k; c.isOver() || k != nil && k.takeOver(c, errPanic) {
+	if k := c.k; c.isOver() || k != nil && k.takeOver(c, errPanic, 500) {
 		c.answer(appendPlain(nil, 500, false, false, false))
 		c.linger()
 	}
@@ -126,15 +152,19 @@ func (c *conn) serveOne() bool {
 		c.submitted = false
 		return c.await(c.k) && c.next(&bodyDecoder{done: true})
 	}
+	defer c.releaseLongHead()
 	n, ok := c.readHead()
 	if !ok {
 		return false
 	}
 	q := requestPool.Get().(*request)
 	defer requestPool.Put(q)
-	status := q.parse(c.in.b[c.r : c.r+n])
+	head := c.in.b[c.r : c.r+n]
 	c.r += n
-	if status != 0 {
+	if status := q.parse(head); status != 0 {
+		return c.refuseHead(status, q, head)
+	}
+	if status := c.s.HeaderPolicy.check(q); status != 0 {
 		return c.refuse(status, q)
 	}
 	return c.serveRequest(q)
@@ -144,20 +174,21 @@ var requestPool = sync.Pool{New: func() any { return new(request) }}
 
 // readHead waits for a whole header section, which is then at the front of the read buffer.
 func (c *conn) readHead() (n int, ok bool) {
-	var scan headScanner
+	scan := headScanner{limits: &c.s.head}
 	armed := false
 	for {
 		if c.r < c.w {
+			c.arrived()
 			n, status := scan.scan(c.in.b[c.r:c.w])
 			if status != 0 {
-				return 0, c.refuse(status, nil)
+				return 0, c.refuseHead(status, nil, c.in.b[c.r:c.w])
 			}
 			if n > 0 {
-				c.deadline.Store(0)
+				c.requestCame()
 				return n, true
 			}
 			if !armed && c.deadline.Load() != expired {
-				c.setDeadline(c.s.HeaderTimeout)
+				c.awaitRequest(c.s.HeaderTimeout)
 				armed = true
 			}
 		}
@@ -171,9 +202,15 @@ func (c *conn) readHead() (n int, ok bool) {
 			}
 		}
 		if c.deadline.Load() == expired {
-			return 0, !idle && c.refuse(408, nil)
+			return 0, !idle && c.refuseHead(408, nil, c.in.b[c.r:c.w])
+		}
+		if c.w-c.r >= longHead && !c.holdLongHead() {
+			return 0, c.refuseHead(503, nil, c.in.b[c.r:c.w])
 		}
 		if _, err := c.fill(); err != nil && err != errWoken {
+			if !idle {
+				c.logOwn(nil, c.in.b[c.r:c.w], 0, c.whyCut(), 0, 0)
+			}
 			return 0, false
 		}
 	}
@@ -185,9 +222,11 @@ func (c *conn) serveRequest(q *request) bool {
 	if s.MaxBodySize > 0 && q.contentLength > s.MaxBodySize {
 		return c.refuse(413, q)
 	}
+	q.keepAlive = q.keepAlive && !c.isLastRequest()
+	c.served++
 	k := newCall(c, q)
 	k.path = unescape(k.path, q.target.path)
-	mount := findMount(s.mounts, k.path)
+	mount := findMount(c.mounts, k.path)
 	if mount == nil {
 		k.recycle()
 		return c.notFound(q)
@@ -207,8 +246,10 @@ func (c *conn) serveRequest(q *request) bool {
 		err = c.streamBody(k, &d)
 	}
 	status := statusOf(err)
-	if status != 0 && k.takeOver(c, err) {
-		return c.refuse(status, q)
+	if status != 0 && k.takeOver(c, err, status) {
+		c.answer(appendPlain(nil, status, q.head, false, false))
+		c.linger()
+		return false
 	}
 	if !c.await(k) {
 		return false
@@ -224,17 +265,23 @@ func (c *conn) serveRequest(q *request) bool {
 func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (streaming, ok bool) {
 	s := c.s
 	here := c.w - c.r
+	if q.expect && !s.StreamInput && (d.chunked || d.left > int64(here)) {
+		if k.expects = s.expecting.begin(); !k.expects && here == 0 && !c.answer(continueLine) {
+			k.recycle()
+			return false, false
+		}
+	}
 	switch {
 	case d.done:
 	case !d.chunked && d.left <= int64(here):
 		k.req.ContentLength = d.left
 		k.req.Body, _, _ = d.decode(c.in.b[c.r:c.w])
 		c.r += len(k.req.Body)
-	case s.StreamInput || q.expect:
+	case s.StreamInput || k.expects:
 		k.req.ContentLength = q.contentLength
 		k.req.Stream = true
 		k.continueOwed = q.expect && here == 0
-	case !d.chunked && d.left <= maxBodyMemory:
+	case !d.chunked && d.left <= maxBodyMemory && s.bodies.holdMemory(&k.held, d.left):
 		k.req.ContentLength = d.left
 		body, err := c.readBodyInto(k, d)
 		if err != nil {
@@ -244,15 +291,19 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 	default:
 		head := c.detachHead(d)
 		defer head.put()
-		sp := spool{dir: s.SpoolDir, limit: s.MaxBodySize}
+		sp := spool{dir: s.SpoolDir, limit: s.MaxBodySize, store: &s.bodies}
 		defer sp.release()
 		if err := c.collectBody(&sp, d); err != nil {
 			if sp.err != nil {
 				s.log().Error(sp.err.Error(), "request", k.name())
 			}
+			if err == errSpoolFull {
+				s.bodies.refused.add(c.client())
+			}
 			return false, c.refuseBody(k, q, err)
 		}
 		k.req.ContentLength, k.req.Body = sp.size, sp.body()
+		k.held, sp.held = sp.held, bodyHeld{}
 		if sp.file != nil {
 			k.req.BodyFile = int(sp.file.Fd())
 			k.file, sp.file = sp.file, nil
@@ -265,6 +316,11 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 	}
 	c.bodyLeft.Store(left)
 	if err := c.give(k, q, mount, streaming); err != nil {
+		if err == errBeingCut {
+			k.recycle()
+			c.logOwn(q, nil, 0, accesslog.Cut, 0, 0)
+			return false, false
+		}
 		s.log().Error("gateway: a request could not be given to the app", "request", k.name(), "error", err)
 		k.recycle()
 		return false, c.refuse(503, q)
@@ -276,7 +332,11 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 func (c *conn) refuseBody(k *call, q *request, err error) bool {
 	k.recycle()
 	status := statusOf(err)
-	return status != 0 && c.refuse(status, q)
+	if status == 0 {
+		c.logOwn(q, nil, 0, c.whyCut(), 0, 0)
+		return false
+	}
+	return c.refuse(status, q)
 }
 
 // give submits the call, whose body is set. Once it did, the call may end at any time, and be used for another request; all that it needs of
@@ -285,8 +345,18 @@ func (c *conn) give(k *call, q *request, mount *Mount, wake bool) error {
 	k.req.App = mount.App
 	k.req.Timeout, k.req.QueueTimeout, k.req.Backlog = mount.timeout(c.s.RequestTimeout), max(c.s.QueueTimeout, 0), max(c.s.Backlog, 0)
 	k.rec = appendEnviron(k.rec, q, k.path, mount, c.fixed, &c.ends, k.req.ContentLength)
+	if c.s.ids != nil {
+		k.rec, k.id = c.s.ids.appendTo(k.rec, q, &c.ends)
+	}
 	k.req.Environ = k.rec
+	if c.arrival.at != 0 {
+		c.beginLog(k)
+	}
 	c.mu.Lock()
+	if c.cut {
+		c.mu.Unlock()
+		return errBeingCut
+	}
 	c.busy, c.how, c.wantsBody = true, endKeep, false
 	c.wakeReader, c.awaitsContinue = wake, k.continueOwed
 	c.mu.Unlock()
@@ -299,6 +369,8 @@ func (c *conn) give(k *call, q *request, mount *Mount, wake bool) error {
 	return err
 }
 
+var errBeingCut = errors.New("gateway: the connection is being cut")
+
 // await waits for the end of the response. Meanwhile it reads: the client's end or reset shows that it is gone, and pipelined requests are
 // taken in, up to a limit. False: the connection has ended.
 func (c *conn) await(k *call) bool {
@@ -310,7 +382,7 @@ func (c *conn) await(k *call) bool {
 			}
 		}
 		busy, cut := c.busy, c.cut
-		c.wakeReader = c.r < c.w
+		c.wakeReader = c.r < c.w || c.tls != nil // the first request over TLS has a goroutine, and leaves it
 		c.mu.Unlock()
 		if !busy {
 			return c.afterResponse()
@@ -346,7 +418,7 @@ func (c *conn) next(d *bodyDecoder) bool {
 		return false
 	}
 	if c.deadline.Load() == 0 { // the end of the body may have cleared what responseOver set
-		c.setDeadline(c.s.IdleTimeout)
+		c.awaitRequest(c.s.IdleTimeout)
 	}
 	return true
 }
@@ -359,9 +431,9 @@ func (c *conn) responseOver(how ending) {
 	wake := c.wakeReader || how == endKeep && c.s.draining.Load() // nobody else would look at the idle connection
 	switch how {
 	case endKeep:
-		c.setDeadline(c.s.IdleTimeout)
+		c.awaitRequest(c.s.IdleTimeout)
 	case endClose:
-		c.setDeadline(lingerTimeout)
+		c.awaitRequest(lingerTimeout)
 	}
 	c.cond.Broadcast()
 	c.mu.Unlock()
@@ -387,12 +459,26 @@ func (c *conn) mayKeepAlive(k *call) bool {
 	return !c.s.draining.Load() && left <= maxDrain && (left == 0 || !k.continueOwed)
 }
 
-// refuse answers instead of the app and ends the connection. q is nil where the request could not be parsed. It returns false.
+// refuse answers instead of the app and ends the connection. It returns false.
 func (c *conn) refuse(status int, q *request) bool {
-	head := q != nil && q.head
-	c.answer(appendPlain(nil, status, head, false, false))
+	c.answerOwn(appendPlain(nil, status, q.head, false, false), status, q, nil)
 	c.linger()
 	return false
+}
+
+// refuseHead is refuse for a request that could not be parsed. head is what came of it, q what could be read, if anything.
+func (c *conn) refuseHead(status int, q *request, head []byte) bool {
+	c.answerOwn(appendPlain(nil, status, q != nil && q.head, false, false), status, nil, head)
+	c.linger()
+	return false
+}
+
+// answerOwn writes a response of the server's own, and logs the request; see logOwn.
+func (c *conn) answerOwn(b []byte, status int, q *request, line []byte) bool {
+	before := c.sent
+	ok := c.answer(b)
+	c.logOwn(q, line, status, accesslog.Refused, c.sent-before, int64(headLength(b)))
+	return ok
 }
 
 // notFound answers where no mount has the path.
@@ -401,11 +487,11 @@ func (c *conn) notFound(q *request) bool {
 	n, err := d.skip(c.in.b[c.r:c.w])
 	c.r += n
 	keep := q.keepAlive && d.done && err == nil && !c.s.draining.Load()
-	ok := c.answer(appendPlain(nil, 404, q.head, q.http10, keep))
+	ok := c.answerOwn(appendPlain(nil, 404, q.head, q.http10, keep), 404, q, nil)
 	if !keep {
 		c.linger()
 	}
-	c.setDeadline(c.s.IdleTimeout)
+	c.awaitRequest(c.s.IdleTimeout)
 	return ok && keep
 }
 
@@ -421,7 +507,7 @@ func (c *conn) answer(b []byte) bool {
 // reset the connection, and the client might lose the response (RFC 9112 section 9.6).
 func (c *conn) linger() {
 	c.closeWrite()
-	c.setDeadline(lingerTimeout)
+	c.awaitRequest(lingerTimeout)
 	for {
 		c.r, c.w = 0, 0
 		_, err := c.fill()
@@ -472,7 +558,10 @@ func (c *conn) onSocket(f func(fd int)) {
 
 // closeWrite tells the client that nothing more comes; what it still sends can be read.
 func (c *conn) closeWrite() {
-	c.onSocket(func(fd int) { _ = syscall.Shutdown(fd, syscall.SHUT_WR) })
+	c.onSocket(func(fd int) {
+		c.endTLS()
+		_ = syscall.Shutdown(fd, syscall.SHUT_WR)
+	})
 }
 
 // reset makes the close that follows a reset, so that the client can tell a cut response from one that ended (TCP only).

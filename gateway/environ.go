@@ -15,6 +15,10 @@ type endpoints struct {
 	serverName, serverPort string // both empty: taken from the Host of each request
 	remoteAddr, remotePort string
 	scheme                 string // "http" or "https"
+
+	proxies      *proxies // not nil: the other end is a trusted proxy
+	headerPolicy HeaderPolicy
+	requestIDs   bool // requests get ids, and X-Request-ID is no header as others
 }
 
 // endpointsOf reads the addresses of a connection. On a unix socket the server's name is the request's Host and the client has none.
@@ -55,25 +59,35 @@ func (e *endpoints) appendPairs(rec []byte) []byte {
 // not known. Nothing of q is kept.
 func appendEnviron(rec []byte, q *request, path []byte, mount *Mount, fixed []byte, e *endpoints, length int64) []byte {
 	rec = pyhost.AppendPair(rec, "REQUEST_METHOD", text(q.method))
-	rec = pyhost.AppendPair(rec, "SCRIPT_NAME", mount.Prefix)
+	host := q.host
+	if e.proxies == nil {
+		rec = pyhost.AppendPair(rec, "SCRIPT_NAME", mount.Prefix)
+		rec = append(rec, fixed...)
+		if e.serverName == "" {
+			rec = appendServerOfHost(rec, host, nil, e.scheme)
+		}
+	} else {
+		o := e.proxies.origin(q)
+		rec = pyhost.AppendPair(rec, "SCRIPT_NAME", text(o.prefix)+mount.Prefix)
+		rec, host = o.appendPairs(rec, fixed, host, e)
+	}
 	rec = pyhost.AppendPair(rec, "PATH_INFO", text(path[len(mount.Prefix):]))
 	rec = pyhost.AppendPair(rec, "QUERY_STRING", text(q.target.query))
 	rec = pyhost.AppendPair(rec, "RAW_URI", text(q.raw))
 	rec = pyhost.AppendPair(rec, "REQUEST_URI", text(q.raw))
-	if q.http10 {
+	switch {
+	case q.http10:
 		rec = pyhost.AppendPair(rec, "SERVER_PROTOCOL", "HTTP/1.0")
-	} else {
+	case q.http2:
+		rec = pyhost.AppendPair(rec, "SERVER_PROTOCOL", "HTTP/2.0") // as Apache has it
+	default:
 		rec = pyhost.AppendPair(rec, "SERVER_PROTOCOL", "HTTP/1.1")
 	}
-	rec = append(rec, fixed...)
-	if e.serverName == "" {
-		rec = appendServerOfHost(rec, q.host, e.scheme)
-	}
-	if q.host != nil {
-		rec = pyhost.AppendPair(rec, "HTTP_HOST", text(q.host))
+	if host != nil {
+		rec = pyhost.AppendPair(rec, "HTTP_HOST", text(host))
 	}
 	for i := range q.fields {
-		rec = appendField(rec, q, i, length)
+		rec = appendField(rec, q, i, e, length)
 	}
 	if q.chunked && length >= 0 {
 		// RFC 9112 section 7.1.3: once it is decoded, the body has a Content-Length and no Transfer-Encoding.
@@ -84,11 +98,16 @@ func appendEnviron(rec []byte, q *request, path []byte, mount *Mount, fixed []by
 }
 
 // appendField appends the field i of q, joined with later ones of its name, unless an earlier one did that already.
-func appendField(rec []byte, q *request, i int, length int64) []byte {
+func appendField(rec []byte, q *request, i int, e *endpoints, length int64) []byte {
 	f := &q.fields[i]
 	name := f.name
-	// "X_Forwarded_For" would become the same key as "X-Forwarded-For".
 	if bytes.IndexByte(name, '_') >= 0 {
+		if e.headerPolicy != AllowUnderscores {
+			return rec
+		}
+		return appendUnderscored(rec, q, i)
+	}
+	if c := lower(name[0]); (c == 'x' || c == 'f' || c == 't' || c == 'c') && e.hides(name) {
 		return rec
 	}
 	switch len(name) {
@@ -99,6 +118,10 @@ func appendField(rec []byte, q *request, i int, length int64) []byte {
 	case 5:
 		// HTTP_PROXY is a setting of HTTP clients (httpoxy, CVE-2016-5385).
 		if equalFold(name, "proxy") {
+			return rec
+		}
+	case len(requestIDField):
+		if e.requestIDs && isRequestID(name) {
 			return rec
 		}
 	case 17:
@@ -112,16 +135,7 @@ func appendField(rec []byte, q *request, i int, length int64) []byte {
 		}
 	}
 	var scratch [64]byte
-	key := append(scratch[:0], "HTTP_"...)
-	for _, c := range name {
-		switch {
-		case 'a' <= c && c <= 'z':
-			c -= 'a' - 'A'
-		case c == '-':
-			c = '_'
-		}
-		key = append(key, c)
-	}
+	key := appendKey(scratch[:0], name)
 	sep := ","
 	switch string(key) {
 	case "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH":
@@ -138,23 +152,39 @@ func appendField(rec []byte, q *request, i int, length int64) []byte {
 	return pyhost.AppendPair(rec, text(key), text(value))
 }
 
-// appendServerOfHost appends SERVER_NAME and SERVER_PORT where the listener has neither: PEP 3333 wants both, never empty.
-func appendServerOfHost(rec, host []byte, scheme string) []byte {
-	port := []byte("80")
-	if scheme == "https" {
-		port = []byte("443")
+// appendKey appends the key of a field: RFC 3875 section 4.1.18.
+func appendKey(key, name []byte) []byte {
+	key = append(key, "HTTP_"...)
+	for _, c := range name {
+		switch {
+		case 'a' <= c && c <= 'z':
+			c -= 'a' - 'A'
+		case c == '-':
+			c = '_'
+		}
+		key = append(key, c)
+	}
+	return key
+}
+
+// appendServerOfHost appends SERVER_NAME and SERVER_PORT of the host that the client asked for; at is the port where it is known. PEP 3333
+// wants both, never empty.
+func appendServerOfHost(rec, host, at []byte, scheme string) []byte {
+	port := text(at)
+	if at == nil {
+		port = defaultPort(scheme)
+		if p := portOf(host); p != nil {
+			port = text(p)
+		}
 	}
 	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
-		if i+1 < len(host) {
-			port = host[i+1:]
-		}
 		host = host[:i]
 	}
 	if len(host) == 0 {
 		host = []byte("localhost")
 	}
 	rec = pyhost.AppendPair(rec, "SERVER_NAME", text(host))
-	return pyhost.AppendPair(rec, "SERVER_PORT", text(port))
+	return pyhost.AppendPair(rec, "SERVER_PORT", port)
 }
 
 // text is b as a string without a copy, for a call that does not keep it.

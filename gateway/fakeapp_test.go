@@ -261,6 +261,12 @@ func (x *fakeExchange) giveBack(n int) {
 	x.lent = x.lent[n:]
 }
 
+// Times says of every request that thread 7 took it after 2 ms and is done in 3.
+func (x *fakeExchange) Times() pyhost.Times {
+	x.check("Times")
+	return pyhost.Times{Queue: 2 * time.Millisecond, Python: 3 * time.Millisecond, Thread: 7}
+}
+
 func (x *fakeExchange) Cancel() {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -4,10 +4,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
+	"github.com/gowsgi/gowsgi/gateway/static"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
@@ -22,6 +26,16 @@ type HandlerOptions struct {
 	StreamInput bool
 	// SpoolDir is where long bodies are kept, in files without a name (HTTPHandler only). "": os.TempDir.
 	SpoolDir string
+	// Compress and SendFile are as in [Server]; HTTPHandler only.
+	Compress bool
+	SendFile *static.Sender
+	// TrustedProxies, ForwardedHeaders and HeaderPolicy are as in [Server].
+	TrustedProxies   []TrustedProxy
+	ForwardedHeaders ForwardedHeaders
+	HeaderPolicy     HeaderPolicy
+	// AccessLog and RequestIDs are as in [Server] (HTTPHandler only).
+	AccessLog  *accesslog.Log
+	RequestIDs bool
 }
 
 // foreignHandler is what both handlers for somebody else's server share.
@@ -29,6 +43,13 @@ type foreignHandler struct {
 	app    App
 	mounts []Mount
 	HandlerOptions
+	proxies *proxies
+	ids     *requestIDs // nil: requests have none
+
+	expecting                    *expecting
+	server                       *Server // whose requests they are; nil in somebody else's server
+	requestTimeout, queueTimeout time.Duration
+	backlog                      int
 }
 
 func newForeignHandler(app App, mounts []Mount, o HandlerOptions) *foreignHandler {
@@ -38,12 +59,24 @@ func newForeignHandler(app App, mounts []Mount, o HandlerOptions) *foreignHandle
 	if o.MaxBodySize == 0 {
 		o.MaxBodySize = defaultMaxBodySize
 	}
-	return &foreignHandler{app: app, mounts: sortMounts(mounts), HandlerOptions: o}
+	return &foreignHandler{
+		app: app, mounts: sortMounts(mounts), HandlerOptions: o, proxies: newProxies(o.TrustedProxies, o.ForwardedHeaders),
+		ids: requestIDsFor(o.RequestIDs, o.AccessLog), expecting: &expecting{most: expectingMost(app)},
+	}
+}
+
+// trust notes what the other end is, and what is done with header fields.
+func (h *foreignHandler) trust(e *endpoints, local net.Addr) {
+	e.headerPolicy, e.requestIDs = h.HeaderPolicy, h.ids != nil
+	e.proxies = h.proxies.ofPeer(e.remoteAddr, local != nil && local.Network() == "unix")
 }
 
 // checkForeign fills in what the parser would have, for a request that another server parsed: method, raw, http10 and fields are set. It
 // returns 0, or the status to refuse it with.
-func (q *request) checkForeign() (status int) {
+func (q *request) checkForeign(p HeaderPolicy) (status int) {
+	if status := checkMethod(q.method); status != 0 {
+		return status
+	}
 	var err error
 	if q.target, err = splitTarget(q.method, q.raw); err != nil {
 		return 400
@@ -58,12 +91,19 @@ func (q *request) checkForeign() (status int) {
 	if len(q.host) > 0 && !validAuthority(q.host) {
 		return 400
 	}
+	types := 0
 	for _, f := range q.fields {
 		if !all(f.name, tokenChar) || len(f.name) == 0 || !all(f.value, fieldChar) {
 			return 400
 		}
+		if equalFold(f.name, "content-type") {
+			types++
+		}
 	}
-	return 0
+	if types > 1 {
+		return 400
+	}
+	return p.check(q)
 }
 
 // foreignCall is an exchange that one goroutine waits for.
@@ -72,6 +112,11 @@ type foreignCall struct {
 	out  pyhost.Output
 	file *os.File // the spooled body, open until Release
 	news chan struct{}
+	s    *Server // nil in somebody else's server
+	lost bool    // the app's thread may never leave it: nobody waits for that
+
+	last  pyhost.Output // what was known, and how it fared, when nobody waited for more
+	times pyhost.Times
 
 	mu    sync.Mutex // guards what follows, and PushBody and EndBody against Release
 	done  bool
@@ -80,10 +125,14 @@ type foreignCall struct {
 
 // submit hands the request to the app.
 func (h *foreignHandler) submit(r *pyhost.Request) (*foreignCall, error) {
-	k := &foreignCall{x: h.app.NewExchange(), news: make(chan struct{}, 1), wants: make(chan struct{}, 1)}
+	k := &foreignCall{s: h.server, x: h.app.NewExchange(), news: make(chan struct{}, 1), wants: make(chan struct{}, 1)}
 	if err := k.x.Submit(r, k); err != nil {
 		k.x.Release()
 		return nil, err
+	}
+	if k.s != nil {
+		k.s.calls.Add(1)
+		k.s.requests.Add(1)
 	}
 	return k, nil
 }
@@ -100,6 +149,10 @@ func (k *foreignCall) ExchangeReady(pyhost.Exchange) {
 func (k *foreignCall) take() {
 	k.out.Chunks = k.out.Chunks[:0]
 	k.x.Take(&k.out)
+	if k.out.Lost && !k.lost {
+		k.lost = true
+		k.left()
+	}
 	if k.out.Done && !k.out.Complete {
 		k.out.Failed = true
 	}
@@ -137,6 +190,7 @@ func (k *foreignCall) sent() {
 // finish drops what the app still gives and releases the exchange once the app has left it. It does not wait.
 func (k *foreignCall) finish() {
 	k.sent()
+	k.last, k.times = k.out, k.x.Times()
 	if k.out.Done {
 		k.release()
 		return
@@ -151,7 +205,17 @@ func (k *foreignCall) finish() {
 	}()
 }
 
+// left says that the server need not wait for the call any more.
+func (k *foreignCall) left() {
+	if k.s != nil {
+		k.s.calls.Add(-1)
+	}
+}
+
 func (k *foreignCall) release() {
+	if !k.lost {
+		defer k.left()
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.done = true

@@ -1,24 +1,27 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/textproto"
 	"net/url"
-	"os"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/gowsgi/gowsgi/pyhost"
+	"github.com/gowsgi/gowsgi/testdata/requests"
 )
 
-// FuzzParse: whatever the pieces a request comes in, the result is the same; what is accepted holds no line end.
+// FuzzParse: whatever the pieces a request comes in, the result is the same; what is accepted holds no line end, and where net/http accepts it
+// too, it is the same request.
 func FuzzParse(f *testing.F) {
-	for _, file := range append(requestFiles(f, "valid"), requestFiles(f, "invalid")...) {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		if len(raw) < 2000 {
-			f.Add(raw)
+	for _, c := range requests.All(f) {
+		if len(c.Raw) < 2000 {
+			f.Add(c.Raw)
 		}
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -42,6 +45,97 @@ func FuzzParse(f *testing.F) {
 		}
 		if q.chunked && q.contentLength >= 0 {
 			t.Fatal("both a coding and a length")
+		}
+		compareWithNetHTTP(t, raw[:end], &q)
+	})
+}
+
+func compareWithNetHTTP(t *testing.T, head []byte, q *request) {
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(bytes.TrimPrefix(head, []byte("\r\n")))))
+	if err != nil {
+		return
+	}
+	length := max(q.contentLength, 0)
+	if q.chunked {
+		length = -1
+	}
+	if r.Method != string(q.method) || r.RequestURI != string(q.raw) || r.ContentLength != length || (len(r.TransferEncoding) > 0) != q.chunked {
+		t.Fatalf("%q: %s %s, length %d; net/http: %s %s, length %d, %v", head, q.method, q.raw, length, r.Method, r.RequestURI, r.ContentLength, r.TransferEncoding)
+	}
+	want := http.Header{}
+	for _, f := range q.fields {
+		switch name := textproto.CanonicalMIMEHeaderKey(string(f.name)); name {
+		case "Host", "Transfer-Encoding", "Trailer", "Pragma", "Cache-Control":
+		default:
+			want.Add(name, string(f.value))
+		}
+	}
+	for _, name := range []string{"Trailer", "Pragma", "Cache-Control"} {
+		r.Header.Del(name) // net/http takes the one out and adds the others
+	}
+	if !reflect.DeepEqual(r.Header, want) {
+		t.Fatalf("%q: %q, net/http %q", head, want, r.Header)
+	}
+}
+
+// FuzzBody: whatever the pieces a chunked body comes in, the result is the same; where net/http accepts it too, it is the same body.
+func FuzzBody(f *testing.F) {
+	for _, c := range requests.All(f) {
+		if _, body, ok := bytes.Cut(c.Raw, []byte("\r\n\r\n")); ok && len(body) > 0 && len(body) < 2000 {
+			f.Add(body, uint16(len(body)/2), uint16(1))
+		}
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, at, size uint16) {
+		decode := func(size int) (string, int, string) {
+			d := newBodyDecoder(&request{chunked: true})
+			var body []byte
+			for i := 0; i < len(raw) && !d.done; {
+				p, n, err := d.decode(raw[i:min(i+size, len(raw))])
+				if err != nil {
+					return "", 0, "refused"
+				}
+				body = append(body, p...)
+				i += n
+				if d.done {
+					return string(body), i, "whole"
+				}
+			}
+			return string(body), len(raw), "incomplete"
+		}
+		body, end, result := decode(len(raw) + 1)
+		for _, n := range []int{1, 1 + int(at), 1 + int(size)} {
+			if b, e, r := decode(n); b != body || e != end || r != result {
+				t.Fatalf("%q in pieces of %d: %q, %d, %s; at once: %q, %d, %s", raw, n, b, e, r, body, end, result)
+			}
+		}
+		if result != "whole" {
+			return
+		}
+		// net/http counts the bytes of extensions in another way.
+		if want, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(raw))); err == nil && string(want) != body {
+			t.Fatalf("%q: %q, net/http %q", raw, body, want)
+		}
+	})
+}
+
+// FuzzAuthority: an authority that is accepted is the host of a URL, and no more.
+func FuzzAuthority(f *testing.F) {
+	for _, s := range []string{"example.org:80", "[::1]:443", "[v1.a:b]", "a%41:", "u@h", "h:x", "h/p", "[::1%25e]", "", ":", "a_b", "1.2.3.4", "h:123456"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !validAuthority([]byte(s)) {
+			return
+		}
+		if strings.ContainsAny(s, "/?#@\\ \t\r\n\x00\"<>") {
+			t.Fatalf("accepted %q", s)
+		}
+		u, err := url.Parse("http://" + s + "/path")
+		if err != nil {
+			return
+		}
+		if host, err := url.PathUnescape(s); err == nil && u.Host != host && u.Host != s || u.Path != "/path" || u.User != nil {
+			t.Fatalf("%q is %+v", s, u)
 		}
 	})
 }

@@ -24,7 +24,10 @@ func (c *conn) serveHandler(q *request, h http.Handler) bool {
 	w.mayKeep = func() bool {
 		return asked && !c.s.draining.Load() && (d.done || body.err == nil && !body.continueOwed && d.left <= maxDrain)
 	}
-	switch w.run(h, r) {
+	log := c.beginHandlerLog(q, w)
+	how := w.run(h, r)
+	log.end(c, w, how)
+	switch how {
 	case endKeep:
 		return c.next(&d)
 	case endClose:
@@ -44,7 +47,7 @@ func (c *conn) httpRequest(q *request, body *handlerBody) (*http.Request, error)
 	}
 	r := &http.Request{
 		Method: string(q.method), URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: make(http.Header, len(q.fields)), Body: body,
-		ContentLength: max(q.contentLength, 0), Close: !q.keepAlive, Host: string(q.host), RequestURI: raw, RemoteAddr: "@",
+		ContentLength: max(q.contentLength, 0), Close: !q.keepAlive, Host: string(q.host), RequestURI: raw, RemoteAddr: "@", TLS: c.tlsState,
 	}
 	if q.http10 {
 		r.Proto, r.ProtoMinor = "HTTP/1.0", 0

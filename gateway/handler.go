@@ -44,7 +44,7 @@ func (h *foreignHandler) serveFastHTTP(ctx *fasthttp.RequestCtx) {
 		q.fields = append(q.fields, f)
 	}
 	q.chunked = q.chunked || ctx.Request.Header.ContentLength() == -1
-	if status := q.checkForeign(); status != 0 {
+	if status := q.checkForeign(h.HeaderPolicy); status != 0 {
 		fastPlain(ctx, status)
 		ctx.SetConnectionClose()
 		return
@@ -69,6 +69,7 @@ func (h *foreignHandler) serveFastHTTP(ctx *fasthttp.RequestCtx) {
 		scheme = "https"
 	}
 	ends := endpointsOf(ctx.LocalAddr(), ctx.RemoteAddr(), scheme)
+	h.trust(&ends, ctx.LocalAddr())
 	rec := appendEnviron(nil, q, path, mount, ends.appendPairs(nil), &ends, int64(len(body)))
 	k, err := h.submit(&pyhost.Request{App: mount.App, Environ: rec, Body: body, ContentLength: int64(len(body)), Timeout: mount.timeout(0)})
 	if err != nil {

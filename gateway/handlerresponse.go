@@ -22,7 +22,9 @@ type handlerResponse struct {
 	where        string      // "GET /path" for the log
 	header       http.Header
 
-	status    int // 0: WriteHeader was not called yet
+	id        []byte // of the request; nil: none
+	headOut   int64  // bytes of the head
+	status    int    // 0: WriteHeader was not called yet
 	text, rec []byte
 	says      responseHead
 	begun     bool // the head is written
@@ -156,8 +158,10 @@ func (w *handlerResponse) send(p []byte, complete bool) {
 		w.keep = w.framing != untilClose && w.mayKeep()
 		h := getBuffer(len(w.rec) + len(w.text) + 256)
 		defer h.put()
+		w.says.id = w.id
 		head = w.says.append(h.b[:0], w.text, w.rec, w.framing, w.left, w.http10, w.keep)
 	}
+	w.headOut += int64(len(head))
 	var frame [frameSize]byte
 	var tail string
 	if w.framing == byChunks {
@@ -201,7 +205,9 @@ func (w *handlerResponse) abort() ending {
 	if w.begun || w.err != nil {
 		return endReset
 	}
-	w.c.answer(appendPlain(nil, 500, w.head, false, false))
+	b := appendPlainOf(nil, 500, w.id, w.head, false, false)
+	w.headOut = int64(headLength(b))
+	w.c.answer(b)
 	return endClose
 }
 

@@ -31,13 +31,22 @@ func (s *Server) Adopt(fd int) error {
 		_ = syscall.Close(fd)
 		return nil
 	}
-	to := addrOf(local)
-	s.watch(&conn{s: s, ends: endpointsOf(to, addrOf(peer), "http")}, fd, to != nil)
+	to, from := addrOf(local), addrOf(peer)
+	c := &conn{s: s, mounts: s.mounts, ends: endpointsOf(to, from, "http")}
+	s.trust(c, to != nil)
+	if !s.countFor(c) {
+		closeAtOnce(fd)
+		return nil
+	}
+	if s.Connections() >= s.maxConns {
+		s.evicted.Add(int64(s.evict()))
+	}
+	s.watch(c, fd, to != nil)
 	return nil
 }
 
 // handOver gives an idle connection to another process, if the server's owner knows one.
 func (c *conn) handOver() bool {
 	f := c.s.HandOver
-	return f != nil && f(c.sock)
+	return f != nil && !c.stays && f(c.sock)
 }

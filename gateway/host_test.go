@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
@@ -56,6 +57,7 @@ type hostJob struct {
 	Queue       time.Duration
 	Backlog     int
 	SpoolLimit  int64
+	AccessLog   string // its format, into nothing
 }
 
 func (j *hostJob) run() error {
@@ -87,6 +89,13 @@ func (j *hostJob) run() error {
 	s := &Server{
 		App: host, Mounts: []Mount{{}, {Prefix: "/long", RequestTimeout: j.LongTimeout}}, RequestTimeout: j.Timeout, QueueTimeout: j.Queue,
 		Backlog: j.Backlog,
+	}
+	if j.AccessLog != "" {
+		format, err := accesslog.ParseFormat(j.AccessLog)
+		if err != nil {
+			return err
+		}
+		s.AccessLog = accesslog.New(io.Discard, accesslog.Options{Format: format})
 	}
 	go func() { _ = s.Serve(ln) }()
 	if j.Count {

@@ -46,14 +46,18 @@ func countAllocations(s *Server, ln net.Listener) error {
 }
 
 func TestASmallRequestAllocatesNothingInGoFromSocketToSocket(t *testing.T) {
-	h := hostJob{Threads: 2, Count: true}.start(t,
-		"def app(environ, start_response):\n    start_response('200 OK', [('Content-Length', '900')])\n    return [b'x' * 900]\n")
-	var each float64
-	if _, err := fmt.Sscanf(strings.TrimSpace(h.addr), "allocations for each request: %f", &each); err != nil {
-		t.Fatalf("%v: %s", err, h.addr)
-	}
-	t.Log(each)
-	if each > 0.1 { // what the runtime and the clock do beside it
-		t.Errorf("%v allocations", each)
+	for _, format := range []string{"", "combined", "json"} {
+		t.Run("access log "+format, func(t *testing.T) {
+			h := hostJob{Threads: 2, Count: true, AccessLog: format}.start(t,
+				"def app(environ, start_response):\n    start_response('200 OK', [('Content-Length', '900')])\n    return [b'x' * 900]\n")
+			var each float64
+			if _, err := fmt.Sscanf(strings.TrimSpace(h.addr), "allocations for each request: %f", &each); err != nil {
+				t.Fatalf("%v: %s", err, h.addr)
+			}
+			t.Log(each)
+			if each > 0.1 { // what the runtime and the clock do beside it
+				t.Errorf("%v allocations", each)
+			}
+		})
 	}
 }

@@ -19,31 +19,62 @@ func HTTPHandler(app App, mounts []Mount, o HandlerOptions) http.Handler {
 
 // ServeHTTP implements [http.Handler]. It panics with http.ErrAbortHandler where the client must see that the response is not whole.
 func (h *foreignHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := requestOf(r)
-	if status := q.checkForeign(); status != 0 {
-		httpPlain(w, status)
+	h.logged(w, r, requestOf(r), nil, h.serve)
+}
+
+// logged calls serve, with a writer that logs the request where there is an access log.
+func (h *foreignHandler) logged(w http.ResponseWriter, r *http.Request, q *request, c *conn, serve func(http.ResponseWriter, *http.Request, *request, *conn)) {
+	if h.AccessLog == nil {
+		serve(w, r, q, c)
+		return
+	}
+	returned := false
+	l := h.beginLog(w, r, q, c)
+	defer l.end(&returned)
+	serve(l, r, q, c)
+	returned = true
+}
+
+// serve serves a request of somebody else's server, or one that came by HTTP/2 on the connection c.
+func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *request, c *conn) {
+	l := logOf(w)
+	if status := q.checkForeign(h.HeaderPolicy); status != 0 {
+		l.refuse(w, status)
 		return
 	}
 	if h.MaxBodySize > 0 && r.ContentLength > h.MaxBodySize {
-		httpPlain(w, 413)
+		l.refuse(w, 413)
 		return
 	}
 	path := unescape(nil, q.target.path)
-	mount := findMount(h.mounts, path)
+	mounts := h.mounts
+	if c != nil {
+		mounts = c.mounts
+	}
+	mount := findMount(mounts, path)
 	if mount == nil {
-		httpPlain(w, 404)
+		l.refuse(w, 404)
 		return
 	}
 	if mount.Handler != nil {
 		mount.Handler.ServeHTTP(w, r)
 		return
 	}
-	req := pyhost.Request{App: mount.App, Timeout: mount.timeout(0)}
+	req := pyhost.Request{App: mount.App, Timeout: mount.timeout(h.requestTimeout), QueueTimeout: h.queueTimeout, Backlog: h.backlog}
 	body := spool{dir: h.SpoolDir, limit: h.MaxBodySize}
+	if h.server != nil {
+		body.store = &h.server.bodies
+	}
+	if h.server != nil {
+		body.store = &h.server.bodies
+	}
 	defer body.release()
 	switch {
 	case r.Body == nil || r.Body == http.NoBody:
-	case h.StreamInput || equalFold([]byte(r.Header.Get("Expect")), "100-continue"):
+	case !h.StreamInput && equalFold([]byte(r.Header.Get("Expect")), "100-continue") && h.expecting.begin():
+		defer h.expecting.end()
+		req.Stream, req.ContentLength = true, r.ContentLength
+	case h.StreamInput:
 		req.Stream, req.ContentLength = true, r.ContentLength
 	default:
 		if err := readAll(&body, r); err != nil {
@@ -51,10 +82,13 @@ func (h *foreignHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if body.err != nil {
 				h.Logger.Error(body.err.Error(), "request", r.RequestURI)
 			}
+			if err == errSpoolFull {
+				h.server.bodies.refused.add(r.RemoteAddr)
+			}
 			if status == 0 {
 				status = 400 // the client left, or its chunks are malformed: net/http does not say which
 			}
-			httpPlain(w, status)
+			l.refuse(w, status)
 			return
 		}
 		req.ContentLength, req.Body = body.size, body.body()
@@ -62,18 +96,17 @@ func (h *foreignHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			req.BodyFile = int(body.file.Fd())
 		}
 	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
+	if c != nil {
+		req.Environ = h.environOf(w, q, path, mount, c.fixed, &c.ends, req.ContentLength)
+	} else {
+		ends, fixed := h.endsOf(r)
+		req.Environ = h.environOf(w, q, path, mount, fixed, &ends, req.ContentLength)
 	}
-	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	ends := endpointsOf(local, nil, scheme)
-	ends.remoteAddr, ends.remotePort, _ = net.SplitHostPort(r.RemoteAddr)
-	req.Environ = appendEnviron(nil, q, path, mount, ends.appendPairs(nil), &ends, req.ContentLength)
+	req.Timed = l != nil
 	k, err := h.submit(&req)
 	if err != nil {
 		h.Logger.Error("gateway: a request could not be given to the app", "request", r.RequestURI, "error", err)
-		httpPlain(w, 503)
+		l.refuse(w, 503)
 		return
 	}
 	k.file, body.file = body.file, nil
@@ -82,9 +115,39 @@ func (h *foreignHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		stop := s.pumpBody()
 		defer stop()
 	}
-	if !s.run(r.Context().Done()) {
+	whole := s.run(r.Context().Done())
+	l.answered(&s, req.Environ, whole)
+	if !whole {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// environOf is the environ record of a request, with its id, which the response gets as well.
+func (h *foreignHandler) environOf(w http.ResponseWriter, q *request, path []byte, mount *Mount, fixed []byte, e *endpoints, length int64) []byte {
+	rec := appendEnviron(nil, q, path, mount, fixed, e, length)
+	if h.ids != nil {
+		var id []byte
+		rec, id = h.ids.appendTo(rec, q, e)
+		w.Header().Set(requestIDField, string(id))
+	}
+	return rec
+}
+
+// endsOf reads the ends of the connection of r, and gives their pairs.
+func (h *foreignHandler) endsOf(r *http.Request) (ends endpoints, fixed []byte) {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	ends = endpointsOf(local, nil, scheme)
+	ends.remoteAddr, ends.remotePort, _ = net.SplitHostPort(r.RemoteAddr)
+	h.trust(&ends, local)
+	fixed = ends.appendPairs(nil)
+	if r.TLS != nil {
+		fixed = appendTLS(fixed, r.TLS)
+	}
+	return ends, fixed
 }
 
 // requestOf is r as the parser would have seen it.

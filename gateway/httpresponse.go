@@ -22,11 +22,14 @@ type httpResponse struct {
 	begun bool
 	f     framing
 	left  int64
+	coded *encoding // the body is compressed
+	ended bool      // it was, to its end
 }
 
 // run writes the response until it ends. False: the client must see that it is not whole.
 func (s *httpResponse) run(gone <-chan struct{}) bool {
 	k := s.k
+	defer func() { s.coded.release() }()
 	for {
 		select {
 		case <-k.news:
@@ -35,6 +38,11 @@ func (s *httpResponse) run(gone <-chan struct{}) bool {
 			k.x.Cancel()
 			k.finish()
 			return false
+		}
+		if f := s.file(); f != nil {
+			k.finish() // what the app still gives is dropped
+			f.serve(s.h.SendFile, s.w, s.r, s.h.Logger.With("request", s.r.RequestURI))
+			return true
 		}
 		over, ok := s.write()
 		if over {
@@ -72,13 +80,13 @@ func (s *httpResponse) write() (over, ok bool) {
 		s.h.Logger.Error("gateway: the app's response is longer than its Content-Length; it was cut there", "request", s.r.RequestURI)
 		k.x.Cancel()
 		return true, true
-	case o.Complete && s.f == byLength && s.left > 0:
+	case o.Complete && s.left > 0 && (s.f == byLength || s.coded != nil):
 		s.h.Logger.Error("gateway: the app's response is shorter than its Content-Length; the connection was cut", "request", s.r.RequestURI)
 		return true, false
 	case o.Complete:
 		return true, true
 	case o.Failed, o.TimedOut:
-		return true, s.f == noBody
+		return true, s.f == noBody || s.ended
 	}
 	return false, false
 }
@@ -95,9 +103,19 @@ func (s *httpResponse) begin() error {
 		total += chunkSizeOf(&o.Chunks[i])
 	}
 	s.f, s.left = head.frame(s.q.head, s.q.http10, o.Complete, total)
+	headers := o.Headers
+	if s.h.Compress {
+		var err error
+		if headers, err = s.code(&head, total); err != nil {
+			return err
+		}
+	}
 	header := s.w.Header()
 	header["Content-Type"] = nil // nil: net/http guesses none
-	for rec := o.Headers; ; {
+	if head.hasID {
+		header.Del(requestIDField)
+	}
+	for rec := headers; ; {
 		name, value, rest, ok := pyhost.NextPair(rec)
 		if !ok {
 			break
@@ -124,8 +142,11 @@ func (s *httpResponse) begin() error {
 // writeChunks writes and flushes the chunks that were taken, so that each goes out when the app gives it.
 func (s *httpResponse) writeChunks() (overrun bool, err error) {
 	o := &s.k.out
-	if s.f == noBody {
+	switch {
+	case s.f == noBody:
 		return false, nil
+	case s.coded != nil:
+		return s.writeCoded()
 	}
 	var p *buffer
 	defer func() { p.put() }()
@@ -208,6 +229,7 @@ func (s *httpResponse) pumpBody() (stop func()) {
 			_ = s.control.SetReadDeadline(time.Unix(1, 0))
 			<-ended
 		}
+		s.k.endBody(errResponseOver) // where it is read on
 	}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -14,12 +15,22 @@ type listener struct {
 	f   *os.File // a copy of its descriptor
 	raw syscall.RawConn
 	tcp bool
+
+	tls           *tls.Config
+	proxyProtocol bool
+	mounts        []Mount // instead of the server's, where not nil
 }
 
 func newListener(ln net.Listener) (*listener, error) {
 	l := &listener{ln: ln}
 	var err error
-	switch ln := ln.(type) {
+	if own, ok := ln.(*Listener); ok {
+		l.ln, l.tls, l.proxyProtocol = own.Listener, own.TLS, own.ProxyProtocol
+		if own.Handler != nil {
+			l.mounts = []Mount{{Handler: own.Handler}}
+		}
+	}
+	switch ln := l.ln.(type) {
 	case *net.TCPListener:
 		l.tcp = true
 		l.f, err = ln.File()
@@ -63,11 +74,11 @@ func (l *listener) close() {
 	_ = l.ln.Close()
 }
 
-// accept waits for a connection, and calls gate, which may be nil, before it takes one. The descriptor does not block and is closed on exec.
-func (l *listener) accept(gate func()) (fd int, remote net.Addr, err error) {
+// accept waits for a connection, and until gate lets it take one. The descriptor does not block and is closed on exec.
+func (l *listener) accept(gate func(lfd int) bool) (fd int, remote net.Addr, err error) {
 	waited := l.raw.Read(func(lfd uintptr) bool {
-		if gate != nil {
-			gate()
+		if !gate(int(lfd)) {
+			return false
 		}
 		for {
 			var sa syscall.Sockaddr

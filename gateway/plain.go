@@ -10,6 +10,11 @@ import (
 
 // appendPlain appends a whole response of the server's own: the status as text, nothing that a cache may keep and nothing of the app's.
 func appendPlain(dst []byte, code int, head, http10, keepAlive bool) []byte {
+	return appendPlainOf(dst, code, nil, head, http10, keepAlive)
+}
+
+// appendPlainOf is appendPlain for a request that has an id, where it is not nil.
+func appendPlainOf(dst []byte, code int, id []byte, head, http10, keepAlive bool) []byte {
 	reason := fasthttp.StatusMessage(code)
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(code), 10)
@@ -19,6 +24,9 @@ func appendPlain(dst []byte, code int, head, http10, keepAlive bool) []byte {
 	dst = appendDate(dst)
 	if code == 503 {
 		dst = append(dst, "Retry-After: 1\r\n"...)
+	}
+	if id != nil {
+		dst = appendRequestID(dst, id)
 	}
 	dst = append(dst, "Server: "+serverName+"\r\nContent-Length: "...)
 	dst = strconv.AppendInt(dst, int64(len("500 \n")+len(reason)), 10)

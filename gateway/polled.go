@@ -135,31 +135,35 @@ func (c *conn) loopMayParse() bool {
 // loopServe gives a simple request to the app. What it does not take is left in the buffer for a goroutine, which looks at it anew.
 func (c *conn) loopServe(p *poller) loopResult {
 	s, q := c.s, &p.q
-	var scan headScanner
+	c.arrived()
+	scan := headScanner{limits: &s.head}
 	n, status := scan.scan(c.in.b[c.r:c.w])
 	if status != 0 || n == 0 || s.draining.Load() || c.how != endKeep || c.ready.Load()&woken != 0 {
 		return loopHandOver
 	}
 	body := c.in.b[c.r+n : c.w]
-	if q.parse(c.in.b[c.r:c.r+n]) != 0 || q.chunked || q.expect || q.contentLength > int64(len(body)) ||
+	if q.parse(c.in.b[c.r:c.r+n]) != 0 || s.HeaderPolicy.check(q) != 0 || q.chunked || q.expect || q.contentLength > int64(len(body)) ||
 		s.MaxBodySize > 0 && q.contentLength > s.MaxBodySize {
 		return loopHandOver
 	}
 	body = body[:max(q.contentLength, 0)]
+	q.keepAlive = q.keepAlive && !c.isLastRequest()
 	k := newCall(c, q)
 	k.path = unescape(k.path, q.target.path)
-	mount := findMount(s.mounts, k.path)
+	mount := findMount(c.mounts, k.path)
 	if mount == nil || mount.Handler != nil {
 		k.recycle()
 		return loopHandOver
 	}
-	c.deadline.Store(0)
+	c.requestCame()
 	c.bodyLeft.Store(0)
 	k.req.ContentLength, k.req.Body = int64(len(body)), body
 	c.r += n + len(body)
 	c.k, c.submitted = k, true
+	c.served++
 	if err := c.give(k, q, mount, c.r < c.w); err != nil {
 		c.r -= n + len(body)
+		c.served--
 		c.submitted = false
 		k.recycle()
 		return loopHandOver

@@ -14,7 +14,8 @@ import (
 // reads; writes never overlap. Who closes the descriptor sees to it that nobody uses it.
 type rawConn struct {
 	sock  int
-	exact bool // a read that fills less than its buffer has emptied the socket (TCP; a unix socket may end a read early)
+	exact bool      // a read that fills less than its buffer has emptied the socket (TCP; a unix socket may end a read early)
+	tls   *tlsLayer // nil for plain connections
 
 	ready     atomic.Uint32 // the bits below
 	readNews  chan struct{} // after readable or woken was set; holds one
@@ -24,17 +25,21 @@ type rawConn struct {
 	window int     // how large a new one is to be; 0: the smallest
 	r, w   int     // in.b[r:w] was read and not used yet
 
+	// Bytes that were read, and that were written; under TLS before encryption.
+	received, sent int64
+
 	out      [][]byte // what is to be written, in this order
 	file     writeFile
-	progress func() // called when some bytes went out
+	progress func(n int64) // called when n bytes went out
 }
 
 // What is known of a socket.
 const (
-	readable = 1 << iota // there may be something to read
-	writable             // there may be room to write
-	hungUp               // the other side has ended or is gone, so that reading never has to wait
-	woken                // fill is to return errWoken
+	readable  = 1 << iota // there may be something to read
+	writable              // there may be room to write
+	hungUp                // the other side has ended or is gone, so that reading never has to wait
+	woken                 // fill is to return errWoken
+	socketFed             // the poller said readable since crypto/tls last read the socket
 )
 
 // writeFile is a stretch of a file that is to be written; size 0: none.
@@ -47,7 +52,7 @@ type writeFile struct {
 // errWoken: the read ended because of wake.
 var errWoken = errors.New("gateway: woken")
 
-func (c *rawConn) init(fd int, exact bool, progress func()) {
+func (c *rawConn) init(fd int, exact bool, progress func(n int64)) {
 	c.sock, c.exact, c.progress = fd, exact, progress
 	c.readNews, c.writeNews = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.ready.Store(writable)
@@ -55,6 +60,9 @@ func (c *rawConn) init(fd int, exact bool, progress func()) {
 
 // becomes notes what the poller heard of the socket.
 func (c *rawConn) becomes(bits uint32) {
+	if bits&readable != 0 {
+		bits |= socketFed
+	}
 	old := c.ready.Or(bits)
 	if bits&writable != 0 && old&writable == 0 {
 		signal(c.writeNews)
@@ -132,7 +140,13 @@ func (c *rawConn) read() (n int, err error) {
 
 func (c *rawConn) readInto(p []byte) (n int, err error) {
 	c.ready.And(^uint32(readable)) // first: what comes from here on sets it again
+	if c.tls != nil {
+		n, err = c.readTLS(p)
+		c.received += int64(n)
+		return n, err
+	}
 	n, errno := rawRead(c.sock, p)
+	c.received += int64(max(n, 0))
 	switch {
 	case errno == syscall.EAGAIN:
 		c.ready.And(^uint32(hungUp))
@@ -147,6 +161,16 @@ func (c *rawConn) readInto(p []byte) (n int, err error) {
 		c.ready.Or(readable)
 	}
 	return n, nil
+}
+
+func (c *rawConn) readTLS(p []byte) (n int, err error) {
+	n, err = c.tls.read(p)
+	if err == syscall.EAGAIN {
+		c.ready.And(^uint32(hungUp))
+	} else {
+		c.ready.Or(readable) // there may be plaintext left
+	}
+	return n, err
 }
 
 // dropEmpty gives the read buffer back where nothing is in it.
@@ -172,13 +196,27 @@ func (c *rawConn) room(n int) {
 	c.in = c.in.grow(c.w, c.w+n)
 }
 
-// tryWrite writes what can be written of p without waiting.
+// tryWrite writes what can be written of p without waiting. TLS takes all of it: what the client did not take then is unsent.
 func (c *rawConn) tryWrite(p []byte) (n int, err error) {
+	if c.tls != nil {
+		return c.tls.tryWrite(p)
+	}
 	n, errno := rawWrite(c.sock, p)
+	c.sent += int64(max(n, 0))
 	if errno == 0 || errno == syscall.EAGAIN {
 		return n, nil
 	}
 	return 0, os.NewSyscallError("write", errno)
+}
+
+// unsent says whether TLS keeps bytes that the client did not take; writeAll writes them.
+func (c *rawConn) unsent() bool { return c.tls != nil && c.tls.isPending() }
+
+// endTLS tells the client that what it has is whole, where there is TLS. Nothing can be written then.
+func (c *rawConn) endTLS() {
+	if c.tls != nil {
+		c.tls.end()
+	}
 }
 
 // writeAll writes the pieces, waiting for the client as long as it takes. It changes the slice.
@@ -214,13 +252,19 @@ func (c *rawConn) write() error {
 		case n == 0:
 			return nil
 		default:
-			c.progress()
+			if c.tls == nil {
+				c.sent += n
+			}
+			c.progress(n)
 		}
 	}
 }
 
 // writeOnce makes one system call for what is left. 0, nil: nothing is left.
 func (c *rawConn) writeOnce() (int64, error) {
+	if c.tls != nil {
+		return c.tls.writeOnce()
+	}
 	if c.file.size > 0 {
 		return c.writeFileOnce()
 	}

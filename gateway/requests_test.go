@@ -5,126 +5,109 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/gowsgi/gowsgi/testdata/requests"
 )
 
-var update = flag.Bool("update", false, "write testdata/requests/valid/*.want anew")
+var update = flag.Bool("update", false, "write what the app sees into testdata/requests anew")
 
-// perConnection are the variables that differ from run to run.
-var perConnection = []string{"REMOTE_ADDR", "REMOTE_PORT", "SERVER_NAME", "SERVER_PORT", "SERVER_SOFTWARE", "wsgi.url_scheme"}
+// serveRequests starts a server for the table. canaries gives the names of the cases whose canary reached the app.
+func serveRequests(t *testing.T) (ts *testServer, canaries func() map[string]bool) {
+	var mu sync.Mutex
+	reached := map[string]bool{}
+	ts = serve(t, func(r *fakeRequest) {
+		if r.Environ["PATH_INFO"] == "/canary" {
+			mu.Lock()
+			reached[r.Environ["QUERY_STRING"]] = true
+			mu.Unlock()
+		}
+		var body []byte
+		if r.Environ["PATH_INFO"] != "/unread" {
+			body, _ = io.ReadAll(r)
+		}
+		r.Reply("200 OK", []string{"Content-Length", "0", requests.SeenHeader, strconv.QuoteToASCII(requests.Seen(r.Environ, string(body)))})
+	})
+	return ts, func() map[string]bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return reached
+	}
+}
 
-// environText is the environ and the body, a line each, sorted. Long values are shortened.
-func environText(env map[string]string, body string) string {
-	var lines []string
-	for k, v := range env {
-		if !slices.Contains(perConnection, k) {
-			if len(v) > 1000 {
-				v = fmt.Sprintf("%s... (%d bytes)", v[:20], len(v))
-			}
-			lines = append(lines, fmt.Sprintf("%s=%q\n", k, v))
+func unquoteSeen(header string) string {
+	text, err := strconv.Unquote(header)
+	if err != nil {
+		return header
+	}
+	return text
+}
+
+func TestTheTableOfRequests(t *testing.T) {
+	ts, canaries := serveRequests(t)
+	cases := requests.All(t)
+	if len(cases) < 300 {
+		t.Errorf("the table has %d cases", len(cases))
+	}
+	t.Run("", func(t *testing.T) {
+		for _, c := range cases {
+			t.Run(c.Name, func(t *testing.T) {
+				t.Parallel()
+				if *update {
+					for i := range c.Want {
+						c.Want[i].Seen = ""
+					}
+				}
+				drive := func(size int) []requests.Response {
+					client := ts.dial()
+					return c.Drive(t, client.Conn, size, unquoteSeen)
+				}
+				got := drive(1 << 20)
+				if *update {
+					c.Update(t, filepath.Join("..", "testdata", "requests"), got)
+					return
+				}
+				if c.End == "closed" {
+					c.DriveAlone(t, ts.dial().Conn, unquoteSeen)
+				}
+				if len(c.Raw) > 4000 {
+					drive(1000)
+					return
+				}
+				for _, size := range []int{1, 2, 7, max(1, len(c.Raw)-1)} {
+					drive(size)
+				}
+			})
+		}
+	})
+	reached := canaries()
+	for _, c := range cases {
+		if reached[c.Name] != (c.End == "open") {
+			t.Errorf("%s: the connection is %s; the canary reached the app: %v", c.Name, c.End, reached[c.Name])
 		}
 	}
-	slices.Sort(lines)
-	return strings.Join(lines, "") + fmt.Sprintf("body=%q\n", body)
 }
 
-func TestValidRequestsGiveTheirEnviron(t *testing.T) {
-	var mu sync.Mutex
-	var got string
-	ts := serve(t, func(r *fakeRequest) {
-		body, _ := io.ReadAll(r)
-		mu.Lock()
-		got = environText(r.Environ, string(body))
-		mu.Unlock()
-		hello(r)
-	})
-	for _, file := range requestFiles(t, "valid") {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			raw, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wantFile := strings.TrimSuffix(file, ".http") + ".want"
-			for _, slow := range []bool{false, true} {
-				if slow && len(raw) > 4000 {
-					continue
-				}
-				c := ts.dial()
-				c.t = t
-				if slow {
-					for i := range raw {
-						c.send(string(raw[i : i+1]))
-					}
-				} else {
-					c.send(string(raw))
-				}
-				c.want(200, "*")
-				_ = c.Close()
-				mu.Lock()
-				text := got
-				mu.Unlock()
-				if *update {
-					if err := os.WriteFile(wantFile, []byte(text), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(wantFile)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if text != string(want) {
-					t.Errorf("slow %v: got\n%swant\n%s", slow, text, want)
-				}
-			}
-		})
+func TestAnHTTP10ClientThatExpectsContinueGetsNone(t *testing.T) {
+	c := serve(t, echo).dial()
+	c.send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if b, err := c.r.Peek(1); err == nil {
+		t.Fatalf("got %q", b)
 	}
-}
-
-func TestInvalidRequestsAreRefusedAndTheConnectionIsClosed(t *testing.T) {
-	ts := serve(t, func(r *fakeRequest) {
-		t.Errorf("the app was called for %.100q", r.Environ["PATH_INFO"])
-		hello(r)
-	})
-	for _, file := range requestFiles(t, "invalid") {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			raw, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, err := os.ReadFile(strings.TrimSuffix(file, ".http") + ".want")
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := ts.dial()
-			c.t = t
-			c.send(string(raw) + "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
-			resp, body := c.response("GET")
-			if fmt.Sprintln(resp.StatusCode) != string(want) || !resp.Close {
-				t.Errorf("got %d, close %v, want %s", resp.StatusCode, resp.Close, want)
-			}
-			if resp.Header.Get("Cache-Control") != "no-store" || body != fmt.Sprintf("%d %s\n", resp.StatusCode, http.StatusText(resp.StatusCode)) {
-				t.Errorf("headers %v, body %q", resp.Header, body)
-			}
-			c.wantClosed()
-			_ = c.Close()
-		})
-	}
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.send("hello")
+	c.want(200, "hello")
 }
 
 // TestASplitRequestIsReadAsAWholeOne cuts every request at every byte: scanner, parser and body decoder must come to the same result.
 func TestASplitRequestIsReadAsAWholeOne(t *testing.T) {
-	for _, file := range append(requestFiles(t, "valid"), requestFiles(t, "invalid")...) {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkSplits(t, raw)
+	for _, c := range requests.All(t) {
+		checkSplits(t, c.Raw)
 	}
 }
 

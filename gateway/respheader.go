@@ -27,6 +27,8 @@ type responseHead struct {
 	length    int64 // the app's Content-Length, -1 where it gave none
 	hasDate   bool
 	hasServer bool
+	hasID     bool
+	id        []byte // the request's, for X-Request-ID; nil: none
 }
 
 // headerError says what is wrong with a response's status line or field.
@@ -83,6 +85,8 @@ func (h *responseHead) checkField(name, value []byte) error {
 		h.hasDate = h.hasDate || equalFold(name, "date")
 	case 6:
 		h.hasServer = h.hasServer || equalFold(name, "server")
+	case len(requestIDField):
+		h.hasID = h.hasID || isRequestID(name)
 	case 14:
 		if !equalFold(name, "content-length") {
 			break
@@ -161,6 +165,9 @@ func (h *responseHead) append(dst, status, headers []byte, f framing, length int
 	}
 	if !h.hasServer {
 		dst = append(dst, "Server: "+serverName+"\r\n"...)
+	}
+	if h.id != nil && !h.hasID {
+		dst = appendRequestID(dst, h.id)
 	}
 	if f == byLength && h.length < 0 {
 		dst = append(dst, "Content-Length: "...)

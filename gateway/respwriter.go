@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"io"
 	"strconv"
 
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
@@ -14,9 +16,10 @@ type responseWriter struct {
 	pieces  [][]byte // to be written: stretches of b, and chunks of the app's
 	size    int      // bytes of the pieces
 	framing framing
-	left    int64 // byLength: bytes still to come
+	left    int64 // byLength, or where a body with a length is compressed: bytes still to come of the app; else not over 0
 	keep    bool  // the head said that the connection goes on
 	overrun bool  // the app gave more than its Content-Length
+	ended   bool  // a compressed body was written to its end
 }
 
 const (
@@ -43,14 +46,21 @@ func (k *call) startWriter(p *buffer, b []byte, f framing, left int64, keep bool
 // write is the writer's goroutine. While it runs it alone calls Take and Sent.
 func (k *call) write(c *conn) {
 	how := k.protectedBody(c)
+	if how == endClose {
+		how = k.endTLS(c)
+	}
 	c.stopWriteTimer()
 	k.mu.Lock()
+	k.coded.release()
 	k.w.p.put()
 	k.w = responseWriter{pieces: k.w.pieces}
 	if how == endCut || how == endReset {
 		k.x.Cancel()
 	}
 	k.end(how)
+	if k.sends != nil && k.req.Stream && !k.done {
+		k.x.EndBody(errResponseOver) // nobody reads the rest for it
+	}
 	k.writing = false
 	k.giveBack()
 	if !k.done {
@@ -66,6 +76,7 @@ func (k *call) protectedBody(c *conn) (how ending) {
 	defer func() {
 		if r := recover(); r != nil {
 			k.s.logPanic(k.name(), r)
+			k.log.ended = accesslog.Cut
 			how = endCut
 		}
 	}()
@@ -75,31 +86,41 @@ func (k *call) protectedBody(c *conn) (how ending) {
 // writeBody writes until the body has ended and says how.
 func (k *call) writeBody(c *conn) ending {
 	w := &k.w
+	if k.sends != nil {
+		return k.serveFile(c)
+	}
 	if k.problem != "" {
-		k.s.log().Error(k.problem, "request", k.name())
+		k.logger().Error(k.problem)
 	}
 	for {
 		if err := k.writeChunks(c); err != nil {
+			if err == io.ErrUnexpectedEOF {
+				k.log.ended = accesslog.AppError // its file is shorter than it was
+			}
 			return endReset
 		}
 		switch o := &k.out; {
 		case w.overrun:
-			k.s.log().Error("gateway: the app's response is longer than its Content-Length; it was cut there", "request", k.name())
+			k.log.ended = accesslog.AppError
+			k.logger().Error("gateway: the app's response is longer than its Content-Length; it was cut there")
 			k.x.Cancel()
 			return endOf(w.keep)
-		case o.Complete && w.framing == byLength && w.left > 0:
-			k.s.log().Error("gateway: the app's response is shorter than its Content-Length; the connection was reset",
-				"request", k.name(), "missing_bytes", w.left)
+		case o.Complete && w.left > 0:
+			k.log.ended = accesslog.AppError
+			k.logger().Error("gateway: the app's response is shorter than its Content-Length; the connection was reset", "missing_bytes", w.left)
 			return endReset
 		case o.Complete:
 			return endOf(w.keep)
-		case o.TimedOut && (w.framing == noBody || w.framing == byLength && w.left == 0):
+		case o.TimedOut && w.whole():
 			k.x.Cancel()
+			k.log.ended = accesslog.Timeout
 			return endOf(w.keep) // the client has all of it
 		case o.TimedOut:
+			k.log.ended = accesslog.Timeout
 			return endReset
 		case o.Failed:
-			k.s.log().Error("gateway: the app failed after its response began; the connection was cut", "request", k.name())
+			k.log.ended = accesslog.AppError
+			k.logger().Error("gateway: the app failed after its response began; the connection was cut")
 			return k.endOfFailure()
 		}
 		<-k.news
@@ -120,7 +141,7 @@ func (k *call) writeBody(c *conn) ending {
 // end.
 func (k *call) endOfFailure() ending {
 	switch w := &k.w; {
-	case w.framing == noBody, w.framing == byLength && w.left == 0:
+	case w.whole():
 		return endClose
 	case w.framing == byChunks:
 		return endCut
@@ -128,8 +149,29 @@ func (k *call) endOfFailure() ending {
 	return endReset
 }
 
+// endTLS tells a TLS client that the response is whole.
+func (k *call) endTLS(c *conn) ending {
+	c.endTLS()
+	if c.unsent() && k.flush(c) != nil {
+		return endCut
+	}
+	return endClose
+}
+
+// whole says that the client has the whole body, though the app has not ended it.
+func (w *responseWriter) whole() bool {
+	return w.framing == noBody || w.framing == byLength && w.left == 0 || w.ended
+}
+
 // writeChunks writes what was taken, gives the chunks back, and ends a chunked body that is complete.
 func (k *call) writeChunks(c *conn) error {
+	switch {
+	case k.coded == nil:
+	case k.coded.stream:
+		return k.writeCoded(c)
+	default:
+		return k.writeWholeCoded(c)
+	}
 	w, o := &k.w, &k.out
 	defer k.giveBack()
 	w.reserve(o.Chunks)
@@ -233,7 +275,7 @@ func (w *responseWriter) cut() {
 func (k *call) flush(c *conn) error {
 	w := &k.w
 	w.cut()
-	if w.size == 0 {
+	if w.size == 0 && !c.unsent() {
 		return nil
 	}
 	c.startWriteTimer()

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
+	"github.com/gowsgi/gowsgi/gateway/static"
 )
 
 // Server serves WSGI apps over HTTP/1.1 and 1.0 on TCP and unix sockets. Its fields are set before the first Serve and not changed
@@ -44,6 +48,30 @@ type Server struct {
 	// processes that share the listener may take the connection.
 	AcceptGate func()
 
+	// MaxRequestLine is the longest request line in bytes, without its end; a longer one is answered 414. 0 or less: 16 KiB.
+	MaxRequestLine int
+	// MaxHeaderFields is how many field lines a request may have, MaxHeaderFieldSize how long one may be in bytes, without its end, and
+	// MaxHeaderSize how long all may be, with their ends; else it is answered 431. 0 or less: 256, 64 KiB, 64 KiB.
+	MaxHeaderFields, MaxHeaderFieldSize, MaxHeaderSize int
+	// MinBodyRate is how many bytes a second a body must bring, on the average of each BodyTimeout that it takes; else 408. 0: 240. Negative,
+	// or without a BodyTimeout: any rate will do. The time in which the app does not read a body that it gets as a stream does not count.
+	MinBodyRate int64
+	// MinWriteRate is how many bytes a second a client must take of a response that is ready for it, on the average of each WriteTimeout; else
+	// the connection is cut. 0: 240. Negative, or without a WriteTimeout: any rate will do.
+	MinWriteRate int64
+	// MaxConnectionRequests is how many requests one connection may bring; the last one's response closes it. 0 or less: any number.
+	MaxConnectionRequests int
+	// MaxConnections is how many connections there may be at a time. For one more, some are closed that have no request in hand, those first
+	// that have been so for the longest time; where all have one, no connection is accepted. 0 or less: 16384. It is at most three quarters of
+	// the soft RLIMIT_NOFILE: the app and long bodies need descriptors too.
+	MaxConnections int
+	// MaxClientConnections is how many connections one client may have at a time, by its IPv4 address or its IPv6 /64; one more is closed at
+	// once. Those of trusted proxies and on unix sockets are not counted. 0 or less: any number.
+	MaxClientConnections int
+	// MaxSpool is how many bytes of bodies may wait in files, in as many files as an eighth of the soft RLIMIT_NOFILE; a body that
+	// needs more is answered 503. 0: 4 GiB. Negative: no limit on the bytes.
+	MaxSpool int64
+
 	// MaxBodySize is the longest request body in bytes; a longer one is answered 413. 0: 1 GiB. Negative: no limit.
 	MaxBodySize int64
 	// StreamInput gives a request to the app before its body is whole; else bodies are read ahead, over 1 MiB into a file, but for those with
@@ -52,51 +80,88 @@ type Server struct {
 	// SpoolDir is where long bodies are kept, in files without a name. "": os.TempDir.
 	SpoolDir string
 
+	// TrustedProxies are the peers whose word on the client and on the URL is taken: who it is (REMOTE_ADDR), by which scheme and host it came,
+	// and what they cut off the path (SCRIPT_NAME). None: nobody's. From others such header fields never reach the app.
+	TrustedProxies []TrustedProxy
+	// ForwardedHeaders are the fields that they say it in. 0: XForwarded.
+	ForwardedHeaders ForwardedHeaders
+	// HeaderPolicy is what is done with header fields whose names have underscores. 0: DropUnderscores.
+	HeaderPolicy HeaderPolicy
+
+	// AccessLog is told of every request that ends, and is not closed by the server. nil: there is no access log.
+	AccessLog *accesslog.Log
+	// RequestIDs gives each request an id: X-Request-ID of a trusted proxy, else a new one of 32 hexadecimal digits. The app has it as
+	// environ["HTTP_X_REQUEST_ID"], the client as X-Request-ID, unless the app set that itself, and the logs show it. An AccessLog that shows ids
+	// asks for them as well. Without it X-Request-ID is a header as any other.
+	RequestIDs bool
+
+	// Compress compresses the bodies of the apps' responses by zstd, Brotli or gzip, as the client's Accept-Encoding asks, where their type is
+	// one that shrinks by it (text, JSON, XML, JavaScript, WebAssembly, not text/event-stream), they are not known to be shorter than 860 bytes,
+	// and the app has set no Content-Encoding, Content-Range or digest and no Cache-Control: no-transform. Such a response varies by
+	// Accept-Encoding, its ETag becomes weak, and each chunk goes out when the app gives it. Compression takes no Python thread. What is longer
+	// than 1 MiB or not known at once takes 1 to 2 MiB of memory until it is sent; over 64 such at a time go out as they are.
+	//
+	// Compression shows how much two parts of a page have in common. Over TLS this lets who can see the lengths of responses, and have
+	// a victim's browser ask for URLs of his own making, guess a secret in a page that also repeats something of the request (BREACH).
+	// Frameworks mask their CSRF tokens for that reason; for other secrets an app can set Cache-Control: no-transform.
+	Compress bool
+
+	// SendFile, where set, sends the file that an app's response with status 200 or 206 names in X-Sendfile or X-Accel-Redirect, in place of its body:
+	// by sendfile, without a Python thread. Conditional and range requests are answered. The response's other fields stay, but for those about
+	// the length of the app's own body. That body is dropped, and its iterable closed, as always. A file that is not there is answered 404, one
+	// in none of the folders 500, and logged. A field for which the Sender has no folder passes to the client as any other.
+	SendFile *static.Sender
+
 	// HandOver is given each connection that is idle at Shutdown, before the server closes its descriptor: it may send a copy to another
 	// process, whose server's Adopt goes on with it, and return true. What the client has sent meanwhile goes along. It must not wait long.
 	HandOver func(fd int) bool
 
-	once     sync.Once
-	mounts   []Mount
-	tick     time.Duration
-	clock    atomic.Int64  // Unix time in nanoseconds, up to a tick old
-	calls    atomic.Int64  // exchanges that are not released, but for those whose thread is lost
-	requests atomic.Int64  // exchanges so far
-	draining atomic.Bool   // no new response promises that its connection is kept
-	closing  atomic.Bool   // idle connections are closed
-	stop     chan struct{} // closed when the server has shut down
-	poll     *poller
-	pollErr  error // why there is none
+	once      sync.Once
+	mounts    []Mount
+	proxies   *proxies
+	ids       *requestIDs // nil: requests have none
+	tick      time.Duration
+	clock     atomic.Int64  // Unix time in nanoseconds, up to a tick old
+	calls     atomic.Int64  // exchanges that are not released, but for those whose thread is lost
+	requests  atomic.Int64  // exchanges so far
+	draining  atomic.Bool   // no new response promises that its connection is kept
+	closing   atomic.Bool   // idle connections are closed
+	stop      chan struct{} // closed when the server has shut down
+	h2        *http2Server
+	expecting expecting // requests whose body the app waits for
+	poll      *poller
+	pollErr   error // why there is none
+	head      headLimits
+	maxConns  int
+	left      chan struct{} // after a connection left; holds one
+	bodies    bodyStore
+
+	longHeads     atomic.Int64 // connections whose request has a header of longHead bytes or more
+	refused       tally        // connections over MaxClientConnections
+	unproxied     tally        // connections without a PROXY header that can be used
+	evicted, full atomic.Int64
+	reporting     atomic.Bool // a line about them is being logged
 
 	mu        sync.Mutex // guards what follows
 	conns     map[*conn]struct{}
+	ofClient  map[netip.Addr]int // connections of each client, where they are limited
 	listeners map[net.Listener]*listener
 	stopped   bool
 }
 
-const defaultMaxBodySize = 1 << 30
-
 func (s *Server) init() {
 	s.once.Do(func() {
-		for d, def := range map[*time.Duration]time.Duration{
-			&s.HeaderTimeout: 30 * time.Second,
-			&s.IdleTimeout:   75 * time.Second,
-			&s.BodyTimeout:   60 * time.Second,
-			&s.WriteTimeout:  60 * time.Second,
-		} {
-			if *d == 0 {
-				*d = def
-			}
-		}
-		if s.MaxBodySize == 0 {
-			s.MaxBodySize = defaultMaxBodySize
-		}
+		s.initLimits()
 		s.mounts = sortMounts(s.Mounts)
+		s.proxies = newProxies(s.TrustedProxies, s.ForwardedHeaders)
+		s.ids = requestIDsFor(s.RequestIDs, s.AccessLog)
+		s.h2 = &http2Server{s: s}
 		s.conns = make(map[*conn]struct{})
 		s.listeners = make(map[net.Listener]*listener)
 		s.stop = make(chan struct{})
 		s.tick = tickFor(s.HeaderTimeout, s.IdleTimeout, s.BodyTimeout, s.WriteTimeout)
 		s.clock.Store(time.Now().UnixNano())
+		s.expecting.most = expectingMost(s.App)
 		if s.poll, s.pollErr = newPoller(s); s.pollErr == nil {
 			go s.poll.run()
 		}
@@ -133,7 +198,7 @@ func (s *Server) ownFD(fd int, own bool) {
 	}
 }
 
-// Serve accepts connections from ln, a *net.TCPListener or *net.UnixListener, until Shutdown, and returns nil then. It closes ln. Several
+// Serve accepts connections from ln, a *net.TCPListener, *net.UnixListener or *[Listener], until Shutdown, and returns nil then. It closes ln. Several
 // listeners may be served at once. Errors of accept (too many open files) are logged and tried again; only a listener that somebody else
 // closed ends it.
 func (s *Server) Serve(ln net.Listener) error {
@@ -152,13 +217,13 @@ func (s *Server) Serve(ln net.Listener) error {
 		l.close()
 		return nil
 	}
-	s.listeners[ln] = l
+	s.listeners[l.ln] = l
 	s.mu.Unlock()
 	l.own(s, true)
-	defer s.closeListener(ln)
+	defer s.closeListener(l.ln)
 	delay := time.Duration(0)
 	for {
-		fd, remote, err := l.accept(s.AcceptGate)
+		fd, remote, err := l.accept(s.gate)
 		if err == nil {
 			delay = 0
 			s.start(l, fd, remote)
@@ -180,6 +245,17 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 }
 
+// gate waits until a connection may be accepted from the listener. False: there is none.
+func (s *Server) gate(lfd int) bool {
+	if !s.awaitRoom(lfd) {
+		return false
+	}
+	if s.AcceptGate != nil {
+		s.AcceptGate()
+	}
+	return true
+}
+
 func (s *Server) closeListener(ln net.Listener) {
 	s.mu.Lock()
 	l := s.listeners[ln]
@@ -193,14 +269,39 @@ func (s *Server) closeListener(ln net.Listener) {
 
 // start begins to watch a connection.
 func (s *Server) start(l *listener, fd int, remote net.Addr) {
-	s.watch(&conn{s: s, ends: endpointsOf(l.localAddr(fd), remote, "http")}, fd, l.tcp)
+	c := &conn{s: s, mounts: l.mounts, ends: endpointsOf(l.localAddr(fd), remote, "http"), stays: l.mounts != nil}
+	if c.mounts == nil {
+		c.mounts = s.mounts
+	}
+	s.trust(c, l.tcp)
+	if !l.proxyProtocol && !s.countFor(c) {
+		closeAtOnce(fd)
+		return
+	}
+	if l.tls == nil && !l.proxyProtocol {
+		s.watch(c, fd, l.tcp)
+		return
+	}
+	c.owner, c.stays = byGoroutine, true
+	if s.watch(c, fd, l.tcp) {
+		go c.prelude(l)
+	}
 }
 
-func (s *Server) watch(c *conn, fd int, tcp bool) {
+// trust notes what the other end of a connection is, and what is done with header fields.
+func (s *Server) trust(c *conn, tcp bool) {
+	c.ends.headerPolicy = s.HeaderPolicy
+	c.ends.proxies = s.proxies.ofPeer(c.ends.remoteAddr, !tcp)
+}
+
+// watch takes a connection among the server's. False: it is closed.
+func (s *Server) watch(c *conn, fd int, tcp bool) bool {
 	c.cond.L = &c.mu
-	c.init(fd, tcp, c.startWriteTimer)
+	c.init(fd, tcp, c.wrote)
+	c.tcp = tcp
+	c.ends.requestIDs = s.ids != nil
 	c.fixed = c.ends.appendPairs(nil)
-	c.setDeadline(s.IdleTimeout)
+	c.awaitRequest(s.IdleTimeout)
 	s.ownFD(fd, true)
 	s.mu.Lock()
 	err := errStopped
@@ -209,6 +310,9 @@ func (s *Server) watch(c *conn, fd int, tcp bool) {
 			s.conns[c] = struct{}{}
 		}
 	}
+	if err != nil {
+		s.uncount(c)
+	}
 	s.mu.Unlock()
 	if err != nil {
 		if err != errStopped {
@@ -216,11 +320,12 @@ func (s *Server) watch(c *conn, fd int, tcp bool) {
 		}
 		s.ownFD(fd, false)
 		_ = syscall.Close(fd)
-		return
+		return false
 	}
 	if s.draining.Load() {
 		c.wake()
 	}
+	return true
 }
 
 var errStopped = errors.New("gateway: the server has stopped")
@@ -236,6 +341,8 @@ func (s *Server) forget(c *conn) {
 	}
 	c.closed = true
 	delete(s.conns, c)
+	s.uncount(c)
+	signal(s.left)
 	s.poll.remove(c)
 	s.ownFD(c.sock, false)
 	_ = syscall.Close(c.sock)
@@ -263,6 +370,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, ln := range listeners {
 		s.closeListener(ln)
 	}
+	s.h2.drain(ctx)
 	s.wakeAll()
 	t := time.NewTicker(5 * time.Millisecond)
 	defer t.Stop()

@@ -9,10 +9,16 @@ import (
 // errSpool: the body could not be kept; spool.err says why.
 var errSpool = errors.New("gateway: request body could not be spooled")
 
-// spool keeps a request body: in memory up to maxBodyMemory, then in a file that has no name any more.
+// errSpoolFull: all bodies use as much of the disk as they may.
+var errSpoolFull = errors.New("gateway: no room for a request body")
+
+// spool keeps a request body: in memory up to maxBodyMemory, then in a file that has no name any more. Where bodies use much memory already it
+// goes to the file at once.
 type spool struct {
-	dir   string // where files are made; "": os.TempDir
-	limit int64  // bytes; <= 0: none
+	dir   string     // where files are made; "": os.TempDir
+	limit int64      // bytes; <= 0: none
+	store *bodyStore // what all bodies use; nil: that is not limited
+	held  bodyHeld   // of store
 
 	size   int64
 	memory *buffer // its first size bytes are the body, unless file is set
@@ -28,7 +34,7 @@ func (s *spool) write(p []byte) error {
 	if s.limit > 0 && size > s.limit {
 		return errBodyTooLarge
 	}
-	if s.file == nil && size <= maxBodyMemory {
+	if s.file == nil && size <= maxBodyMemory && s.store.holdMemory(&s.held, int64(len(p))) {
 		if s.memory == nil {
 			s.memory = getBuffer(len(p))
 		}
@@ -36,6 +42,9 @@ func (s *spool) write(p []byte) error {
 		copy(s.memory.b[s.size:], p)
 		s.size = size
 		return nil
+	}
+	if !s.store.holdFile(&s.held, size) {
+		return errSpoolFull
 	}
 	if s.file == nil {
 		if err := s.open(); err != nil {
@@ -75,6 +84,7 @@ func (s *spool) open() error {
 		s.memory.put()
 		s.memory = nil
 	}
+	s.store.releaseMemory(&s.held)
 	return nil
 }
 
@@ -94,4 +104,5 @@ func (s *spool) release() {
 		_ = s.file.Close()
 		s.file = nil
 	}
+	s.store.release(&s.held)
 }

@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -85,6 +85,12 @@ func resources() (goroutines, descriptors int) {
 // and exchanges must be as many as before.
 func serve(t testing.TB, run func(r *fakeRequest), set ...func(s *Server)) *testServer {
 	t.Helper()
+	return serveListener(t, run, testListener, set...)
+}
+
+// serveListener is serve with what wrap makes of its listener.
+func serveListener(t testing.TB, run func(r *fakeRequest), wrap func(net.Listener) net.Listener, set ...func(s *Server)) *testServer {
+	t.Helper()
 	goroutines, descriptors := resources()
 	t.Cleanup(func() {
 		var g, d int
@@ -108,7 +114,7 @@ func serve(t testing.TB, run func(r *fakeRequest), set ...func(s *Server)) *test
 	if err != nil {
 		t.Fatal(err)
 	}
-	ts.serveOn(ln)
+	ts.serveOn(wrap(ln))
 	return ts
 }
 
@@ -149,6 +155,9 @@ func (ts *testServer) dial() *client {
 	nc, err := net.Dial(ts.addr.Network(), ts.addr.String())
 	if err != nil {
 		ts.t.Fatal(err)
+	}
+	if overTLS && ts.addr.Network() == "tcp" {
+		return ts.client(tls.Client(nc, clientTLS("http/1.1")))
 	}
 	return ts.client(nc)
 }
@@ -230,12 +239,4 @@ func echo(r *fakeRequest) {
 		return
 	}
 	r.Reply("200 OK", plainText, string(b))
-}
-
-func requestFiles(t testing.TB, kind string) []string {
-	files, err := filepath.Glob(filepath.Join("..", "testdata", "requests", kind, "*.http"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no request files in testdata/requests/%s: %v", kind, err)
-	}
-	return files
 }

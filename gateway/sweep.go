@@ -14,20 +14,12 @@ func (c *conn) setDeadline(d time.Duration) {
 	c.deadline.Store(c.s.clock.Load() + int64(d+c.s.tick))
 }
 
-// startWriteTimer lets the writer wait for WriteTimeout from now on. Each byte that the client takes starts it anew.
-func (c *conn) startWriteTimer() {
-	if c.s.WriteTimeout > 0 {
-		c.writeDeadline.Store(c.s.clock.Load() + int64(c.s.WriteTimeout+c.s.tick))
-	}
-}
-
-func (c *conn) stopWriteTimer() { c.writeDeadline.Store(0) }
-
 // sweep ends waits that are over, once a tick, until stop is closed. One goroutine for all connections: setting a timer for every request
 // would cost more than the request's parsing.
 func (s *Server) sweep(stop <-chan struct{}) {
 	t := time.NewTicker(s.tick)
 	defer t.Stop()
+	var reported time.Time
 	for {
 		select {
 		case <-stop:
@@ -35,18 +27,23 @@ func (s *Server) sweep(stop <-chan struct{}) {
 		case now := <-t.C:
 			s.clock.Store(now.UnixNano())
 			s.expire(now.UnixNano())
+			if now.Sub(reported) >= time.Second {
+				s.report()
+				reported = now
+			}
 		}
 	}
 }
 
 func (s *Server) expire(now int64) {
+	least := enough(s.MinWriteRate, s.WriteTimeout)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
 		if d := c.deadline.Load(); d > 0 && d < now && c.deadline.CompareAndSwap(d, expired) {
 			c.wake()
 		}
-		if d := c.writeDeadline.Load(); d > 0 && d < now && c.writeDeadline.CompareAndSwap(d, 0) {
+		if c.takesTooLittle(now, least) {
 			c.cutNow()
 		}
 	}

@@ -101,20 +101,32 @@ char *ph_run(int n) {
   return c.error;
 }
 
-static void info(void *arg) {
-  struct call *c = arg;
-  PyObject *r = ph_helper_call("info", NULL);
+static void take_texts(struct call *c, PyObject *r) {
+  if (ph_forked) ph_forked_exit();
   if (!r || !(c->text = ph_text(r, &c->len))) c->error = ph_exception_text();
   PY_XDECREF(r);
 }
 
-char *ph_info(size_t *len, char **error) {
-  struct call c = {0};
-  ph_main_call(info, &c);
+static char *texts(void (*ask)(void *), int n, size_t *len, char **error) {
+  struct call c = {.n = n};
+  ph_main_call(ask, &c);
   *len = c.len;
   *error = c.error;
   return c.text;
 }
+
+static void info(void *arg) { take_texts(arg, ph_helper_call("info", NULL)); }
+
+char *ph_info(size_t *len, char **error) { return texts(info, 0, len, error); }
+
+static void static_folders(void *arg) {
+  struct call *c = arg;
+  PyObject *app = py.PyLong_FromLong(c->n);
+  take_texts(c, app ? ph_helper_call("static_folders", app, NULL) : NULL);
+  PY_XDECREF(app);
+}
+
+char *ph_static_folders(int app, size_t *len, char **error) { return texts(static_folders, app, len, error); }
 
 static void end(void *arg) {
   struct call *c = arg;

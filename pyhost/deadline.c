@@ -29,7 +29,7 @@ static uint64_t start_after;
 
 void request_name(slot *s, char *name, size_t size) {
   const char *at = s->pub.rec, *end = at + s->pub.rec_len, *method = "?", *url = "?";
-  uint32_t method_len = 1, url_len = 1, k, v;
+  uint32_t method_len = 1, url_len = 1, id_len, k, v;
   for (; end - at >= 8; at += 8 + k + v) {
     memcpy(&k, at, sizeof k);
     memcpy(&v, at + 4, sizeof v);
@@ -38,7 +38,10 @@ void request_name(slot *s, char *name, size_t size) {
     if (k == 14 && !memcmp(at + 8, "REQUEST_METHOD", k)) method = value, method_len = v;
     if (k == 7 && !memcmp(at + 8, "RAW_URI", k)) url = value, url_len = v;
   }
-  snprintf(name, size, "%.*s %.*s", (int)(method_len < 20 ? method_len : 20), method, (int)(url_len < size ? url_len : size), url);
+  const char *id = ph_request_id(&s->pub, &id_len), *before = id ? " request_id=" : "";
+  size_t rest = size - strlen(before) - id_len - 22; /* the method, a space, the end */
+  snprintf(name, size, "%.*s %.*s%s%.*s", (int)(method_len < 20 ? method_len : 20), method, (int)(url_len < rest ? url_len : rest),
+           url, before, (int)id_len, id ? id : "");
 }
 
 /* ---- the slot's side ---- */

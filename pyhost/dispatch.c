@@ -36,6 +36,8 @@ uint64_t dispatch_now(void) {
   return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
+uint64_t ph_now(void) { return dispatch_now(); }
+
 static uint64_t nanoseconds(double seconds) { return (uint64_t)(seconds * 1e9); }
 
 /* dispatch_mu held; a thread is idle. */
@@ -105,8 +107,9 @@ void dispatch_submit(slot *s) {
     return;
   }
   enqueue(s);
-  s->queued_at = dispatch_now();
-  if (adm_queued(&policy, s->queued_at)) wake_one();
+  uint64_t at = dispatch_now();
+  __atomic_store_n(&s->pub.queued_at, at, __ATOMIC_RELAXED);
+  if (adm_queued(&policy, at)) wake_one();
   publish_queued();
   bool tick = adm_needs_ticks(&policy);
   if (tick || pace == ASLEEP) tick_on(tick);
@@ -125,7 +128,7 @@ void dispatch_refuse_all(void) {
 
 /* Refuses requests that waited for too long: the first in line waits longest. dispatch_mu held. */
 static void refuse_overdue(uint64_t at) {
-  for (slot *s; (s = queue_first) && s->pub.queue_timeout && at - s->queued_at >= (uint64_t)s->pub.queue_timeout;)
+  for (slot *s; (s = queue_first) && s->pub.queue_timeout && at - s->pub.queued_at >= (uint64_t)s->pub.queue_timeout;)
     drop(s, PH_REFUSED);
 }
 
@@ -197,9 +200,15 @@ static void take(thread *t, slot *s, uint64_t at) {
   t->task.generation = atomic_load_explicit(&s->generation, memory_order_relaxed);
   t->task.since = at;
   t->task.stage = IN_TIME;
+  __atomic_store_n(&s->pub.taken_at, at, __ATOMIC_RELAXED);
+  __atomic_store_n(&s->pub.thread, (uint32_t)t->task.number + 1, __ATOMIC_RELEASE); /* who sees it sees taken_at */
   if (s->pub.timeout) atomic_store(&s->deadline, at + (uint64_t)s->pub.timeout);
   if (adm_took(&policy, (int)(t - dispatch_threads), at)) wake_one();
   publish_queued();
+}
+
+void dispatch_note_end(slot *s) {
+  if (s->pub.timed) __atomic_store_n(&s->pub.ran, dispatch_now() - s->pub.taken_at, __ATOMIC_RELAXED);
 }
 
 /* Runs requests until there are none, or the policy stops it. dispatch_mu and GIL held before, dispatch_mu after. False, with the GIL

@@ -6,7 +6,7 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { VACANT = -1, NAME_MAX_LEN = 200 };
+enum { VACANT = -1, NAME_MAX_LEN = 300 };
 
 /* A request in the hands of a Python thread. */
 typedef struct task {

@@ -25,6 +25,8 @@ type Request struct {
 	QueueTimeout time.Duration
 	// Backlog is how many requests may wait for a Python thread before this one; 0: any number.
 	Backlog int
+	// Timed has the host measure Times.Python to the end, for one more look at the clock.
+	Timed bool
 	// Stream says that the body goes on after Submit by PushBody and ends with EndBody.
 	Stream bool
 }
@@ -63,6 +65,8 @@ type Exchange interface {
 	// Cancel says that the client is gone. The app's reads and writes raise OSError, its iteration ends at the next chunk, and close() is
 	// called. Done still comes.
 	Cancel()
+	// Times says how the request fared up to now. Between Submit and Release.
+	Times() Times
 	// Release gives the exchange back, with the chunks that Sent did not. Only after Take reported Done, or where it was never submitted; the
 	// exchange must not be used again.
 	Release()
@@ -92,6 +96,17 @@ type Output struct {
 	WantBody bool
 	// Chunks are appended to; reset them to [:0] between calls.
 	Chunks []Chunk
+}
+
+// Times is how a request fared with the Python threads.
+type Times struct {
+	// Queue is how long it waited for a thread; 0 where it was refused at once.
+	Queue time.Duration
+	// Python is how long the thread was busy with it, the wait for the GIL and for slow clients included: up to now, where it still is, or
+	// where Request.Timed was not set.
+	Python time.Duration
+	// Thread is the number of that thread, as in its name (gowsgi-1). 0: none took it.
+	Thread int
 }
 
 // Chunk is a piece of a response body: Data, or Size bytes of the file descriptor File from Offset on (Data is nil then).

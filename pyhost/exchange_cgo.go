@@ -13,6 +13,8 @@ package pyhost
 #cgo nocallback ph_sent
 #cgo noescape ph_slot_reserve
 #cgo nocallback ph_slot_reserve
+#cgo noescape ph_now
+#cgo nocallback ph_now
 #cgo noescape ph_submit
 #cgo nocallback ph_submit
 #cgo noescape ph_body_set
@@ -31,6 +33,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -97,7 +100,10 @@ func (x *exchange) Submit(r *Request, s Sink) error {
 		c.body_fd = C.int(r.BodyFile)
 	}
 	c.timeout, c.queue_timeout, c.backlog = C.int64_t(r.Timeout), C.int64_t(r.QueueTimeout), C.uint32_t(r.Backlog)
-	c.body_stream = 0
+	c.body_stream, c.timed = 0, 0
+	if r.Timed {
+		c.timed = 1
+	}
 	if r.Stream {
 		c.body_stream = 1
 		if len(r.Body) > 0 {
@@ -195,6 +201,25 @@ func (x *exchange) Sent(n int) {
 	}
 	C.ph_sent(x.slot, first, last)
 }
+
+func (x *exchange) Times() (t Times) {
+	c := x.slot
+	t.Thread = int(atomic.LoadUint32((*uint32)(unsafe.Pointer(&c.thread)))) // first: the rest was written before it
+	queued, taken := atomicTime(&c.queued_at), atomicTime(&c.taken_at)
+	if t.Thread == 0 {
+		if queued != 0 {
+			t.Queue = time.Duration(uint64(C.ph_now()) - queued)
+		}
+		return t
+	}
+	t.Queue, t.Python = time.Duration(taken-queued), time.Duration(atomicTime(&c.ran))
+	if t.Python == 0 {
+		t.Python = time.Duration(uint64(C.ph_now()) - taken)
+	}
+	return t
+}
+
+func atomicTime(p *C.uint64_t) uint64 { return atomic.LoadUint64((*uint64)(unsafe.Pointer(p))) }
 
 func (x *exchange) Cancel() { C.ph_cancel(x.slot) }
 

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -235,6 +236,9 @@ func (h *Host) OwnFD(fd uintptr, own bool) {
 	C.ph_fd_own(C.int(fd), mark)
 }
 
+// Threads is how many Python threads run apps.
+func (h *Host) Threads() int { return h.options.Threads }
+
 // Info asks the interpreter. It is the zero Info after Shutdown, and where the interpreter can't answer.
 func (h *Host) Info() Info {
 	h.mu.Lock()
@@ -249,8 +253,7 @@ func (h *Host) Info() Info {
 		h.log.Error("pyhost: Python does not say what it is", "reason", takeText(reason))
 		return Info{}
 	}
-	facts := strings.Split(C.GoStringN(text, C.int(n)), "\x00")
-	C.free(unsafe.Pointer(text))
+	facts := takeTexts(text, n)
 	info := Info{
 		Prefix: facts[0], Executable: facts[1], Version: facts[2], FreeThreaded: facts[3] == "free-threaded",
 		Library: h.options.Python.Library,
@@ -259,6 +262,38 @@ func (h *Host) Info() Info {
 		info.Apps = append(info.Apps, AppInfo{Spec: spec, Framework: facts[4+i]})
 	}
 	return info
+}
+
+// StaticFolders asks an app that Load returned where its static files are: Django's STATIC_URL and STATIC_ROOT, and the static folders of Flask and
+// its blueprints. problems say, for people, why some can't be served.
+func (h *Host) StaticFolders(app int) (folders []StaticFolder, problems []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.state == stateEnded || app < 0 || app >= len(h.specs) {
+		return nil, nil
+	}
+	var n C.size_t
+	var reason *C.char
+	text := C.ph_static_folders(C.int(app), &n, &reason)
+	if text == nil {
+		return nil, []string{"the host failed while it looked for static files: " + takeText(reason)}
+	}
+	for row := range slices.Chunk(takeTexts(text, n), 3) {
+		switch {
+		case len(row) < 3: // behind the last
+		case row[2] != "":
+			problems = append(problems, row[2])
+		default:
+			folders = append(folders, StaticFolder{URL: row[0], Dir: row[1]})
+		}
+	}
+	return folders, problems
+}
+
+// takeTexts copies texts that C made, each ended by a NUL, and frees them. The last is empty.
+func takeTexts(c *C.char, n C.size_t) []string {
+	defer C.free(unsafe.Pointer(c))
+	return strings.Split(C.GoStringN(c, C.int(n)), "\x00")
 }
 
 // HandleSignal has the handler that the app set for a signal, if it did, called on Python's main thread. It does not wait. If the handler

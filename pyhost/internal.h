@@ -54,6 +54,10 @@ void ph_main_wake(void);
  * included. what: "the app raised", "close() raised". GIL: held. */
 void ph_log_exception(ph_slot *s, const char *what);
 
+/* ---- requestid.c ------------------------------------------------------------------------------------------------------------------------- */
+/* The id of a request, ASCII, in the slot's record; NULL where it has none. The slot must not be given back meanwhile. GIL: either. */
+const char *ph_request_id(const ph_slot *s, uint32_t *len);
+
 /* ---- errlog.c: wsgi.errors ------------------------------------------------------------------------------------------------------------- */
 /* At the end of a request: logs a line that this thread began on wsgi.errors and did not end. GIL: either. */
 void ph_errors_end(void);

@@ -93,6 +93,8 @@ void ph_rlimit_restore(void);
 /* ---- errlog.c: the C functions of py/host.py -------------------------------------------------------------------------------------------- */
 /* Puts them into host.py's namespace. GIL: held. 0, or -1 with an exception. */
 int ph_errlog_init(PyObject *dict);
+/* The same for requestid.c. */
+int ph_request_id_init(PyObject *dict);
 /* Where the log's lines go in a process without Go; NULL elsewhere. GIL. */
 extern void (*ph_errlog_early)(int level, const char *text, size_t len);
 

@@ -49,6 +49,9 @@ char *ph_run(int n);
 /* Facts on the interpreter and the apps: texts, each ended by a NUL: prefix, executable, version, "gil" or "free-threaded", then one per app
  * ("" or "Django 5.2"). len counts all bytes. NULL, and a text in *error. Thread: any. */
 char *ph_info(size_t *len, char **error);
+/* The folders that an app has its static files in: for each three texts, ended by a NUL: URL prefix, folder, and in place of both a problem.
+ * Otherwise as ph_info. */
+char *ph_static_folders(int app, size_t *len, char **error);
 /* Has the app's own handler for a signal, if it set one, called on Python's main thread. Does not wait. Thread: any; async-signal-safe. */
 void ph_signal(int sig);
 /* The read end of a pipe on which an int32 arrives for each SystemExit that a signal handler of the app raised. */

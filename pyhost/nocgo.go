@@ -28,6 +28,9 @@ func (*Host) OwnFD(uintptr, bool) {}
 // Info returns the zero Info.
 func (*Host) Info() Info { return Info{} }
 
+// StaticFolders returns nothing.
+func (*Host) StaticFolders(int) ([]StaticFolder, []string) { return nil, nil }
+
 // HandleSignal does nothing.
 func (*Host) HandleSignal(syscall.Signal) {}
 

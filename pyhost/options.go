@@ -49,6 +49,14 @@ type Info struct {
 	Apps []AppInfo
 }
 
+// StaticFolder is a folder with static files of an app.
+type StaticFolder struct {
+	// URL is the path that they are under: with a slash before it from the site's root, without one from where the app is mounted.
+	URL string
+	// Dir is the folder, absolute.
+	Dir string
+}
+
 // AppInfo is what is known of an app.
 type AppInfo struct {
 	// Spec is the app as it was given to Load.

@@ -43,6 +43,12 @@ typedef struct ph_slot {
   int64_t queue_timeout;  /* ns in the queue, 0: no limit; requests of one process have the same */
   uint32_t backlog;       /* of so many requests in the queue no more is let in; 0: no limit */
   uint8_t body_stream;    /* the body comes by ph_body_push and ends with ph_body_end */
+  uint8_t timed;          /* ran is wanted */
+  /* How the request fared: written by who runs it, read atomically at any time before ph_release. Times are those of ph_now. */
+  uint32_t thread;    /* number of the Python thread that took it, as in its name; 0: none has */
+  uint64_t queued_at; /* 0: it was refused at once */
+  uint64_t taken_at;
+  uint64_t ran; /* ns until the thread left the request; 0: it has not, or timed is not set */
   /* The response: written by ph_take, lent until ph_release. */
   uint32_t state;
   uint32_t status_len, headers_len;
@@ -61,6 +67,8 @@ int ph_body_set(ph_slot *s, const void *p, uint64_t n);
 void *ph_body_room(ph_slot *s, uint64_t n);
 /* Makes the first n bytes of it the body. GIL: no. */
 void ph_body_filled(ph_slot *s, uint64_t n);
+/* CLOCK_MONOTONIC in ns. GIL: either. Thread: any. */
+uint64_t ph_now(void);
 /* Queues the request; PH_REFUSED comes as news where it may not. GIL: no. Thread: any. */
 void ph_submit(ph_slot *s);
 /* A further piece of a streamed body (copied). GIL: no. Thread: any. Bytes that wait to be read by the app, or -1 where memory is out. From

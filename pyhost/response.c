@@ -310,6 +310,7 @@ out:;
   retire(s);
   ph_crash_note(NULL, 0);
   thread_set_current(NULL);
+  dispatch_note_end(s);
   output_flags(s, (failed ? PH_FAILED : PH_COMPLETE) | PH_DONE, false);
   request_prepare();
 }

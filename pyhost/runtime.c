@@ -94,7 +94,9 @@ static int load_helpers(const char *text) {
   py.Py_IncRef(helpers);
   int rc = -1;
   if (!(name = py.PyUnicode_FromString("<gowsgi>/host.py")) || py.PyDict_SetItemString(helpers, "__file__", name) != 0) goto done;
-  if (py.PyDict_SetItemString(helpers, "__builtins__", py.PyEval_GetBuiltins()) != 0 || ph_errlog_init(helpers) != 0) goto done;
+  if (py.PyDict_SetItemString(helpers, "__builtins__", py.PyEval_GetBuiltins()) != 0 || ph_errlog_init(helpers) != 0 ||
+      ph_request_id_init(helpers) != 0)
+    goto done;
   rc = ph_helpers_add(text, "<gowsgi>/host.py");
 done:
   PY_XDECREF(name);
@@ -232,8 +234,10 @@ void ph_log_exception(ph_slot *s, const char *what) {
     uint32_t ml, ul;
     const char *method = record_find(s, "REQUEST_METHOD", &ml), *url = record_find(s, "RAW_URI", &ul);
     if (!url) url = record_find(s, "PATH_INFO", &ul);
-    n = asprintf(&line, "%s: %.*s %.*s\n%s", what, (int)ml, method ? method : "", ul < SHOWN ? (int)ul : SHOWN, url ? url : "",
-                 text ? text : "no memory");
+    uint32_t il;
+    const char *id = ph_request_id(s, &il);
+    n = asprintf(&line, "%s: %.*s %.*s%s%.*s\n%s", what, (int)ml, method ? method : "", ul < SHOWN ? (int)ul : SHOWN,
+                 url ? url : "", id ? " request_id=" : "", (int)il, id ? id : "", text ? text : "no memory");
   } else {
     n = asprintf(&line, "%s\n%s", what, text ? text : "no memory");
   }

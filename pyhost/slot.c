@@ -79,4 +79,5 @@ void ph_release(ph_slot *p, ph_chunk *first, ph_chunk *last) {
   p->rec_len = 0, p->state = 0, p->chunks = NULL, p->status = p->headers = NULL;
   p->body_fd = -1, p->body_stream = 0;
   p->timeout = p->queue_timeout = 0, p->backlog = 0;
+  p->timed = 0, p->thread = 0, p->queued_at = p->taken_at = p->ran = 0;
 }

@@ -26,7 +26,6 @@ typedef struct slot {
 
   struct slot *queue_next, *queue_prev; /* dispatch.c */
   bool queued;
-  uint64_t queued_at;
   struct slot *event_next; /* events.c */
   _Atomic bool event_queued;
 
@@ -161,6 +160,8 @@ void dispatch_submit(slot *s);
 void dispatch_cancel(slot *s);
 /* Go is to be told within a tick of the events that were pushed. Any thread. */
 void dispatch_tell_soon(void);
+/* Notes for how long the request ran, where that is wanted. Thread: the one that runs it. */
+void dispatch_note_end(slot *s);
 /* The life of a Python thread that has a place under this number; returns only where the place was given to another. GIL: held. */
 void dispatch_loop(int number);
 /* switch_interval: seconds. Once, before dispatch_loop and dispatch_submit. 0, or -1 where memory or threads are short. GIL: either. */

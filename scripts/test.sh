@@ -4,7 +4,7 @@
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-packages=(./cmd/... ./gateway/... ./pyhost/... ./testdata/embed ./testdata/demo)
+packages=(./cmd/... ./gateway/... ./pyhost/... ./testdata/embed ./testdata/demo ./testdata/requests)
 # The end-to-end tests have steps of their own.
 units() { go list "${packages[@]}" | grep -v -e /cmd/gowsgi/e2e -e /testdata/; }
 
@@ -116,7 +116,16 @@ fuzz() {
   [ "$count" -gt 0 ] || die "there is no fuzz target"
 }
 
-[ $# -gt 0 ] || set -- lint unit race e2e asan fuzz
+difffuzz() {
+  local path
+  path=$(newest_python)
+  say "a differential fuzz against waitress and gunicorn for ${FUZZTIME:-15s} on $path, SEED=${SEED:-1}"
+  scripts/venv.sh "$path" build/difffuzz-venv scripts/difffuzz.txt
+  GOWSGI_TEST_DIFFFUZZ=${FUZZTIME:-15s} GOWSGI_TEST_SEED=${SEED:-1} GOWSGI_TEST_PEERS=$root/build/difffuzz-venv/bin/python GOWSGI_TEST_PYTHONS=$path \
+    go test -count=1 -v -timeout 90m -run ReadOtherwise ./cmd/gowsgi/e2e
+}
+
+[ $# -gt 0 ] || set -- lint unit race e2e asan fuzz difffuzz
 for step in "$@"; do
   declare -F "$step" >/dev/null || die "no such step: $step"
 done

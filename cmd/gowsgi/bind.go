@@ -12,24 +12,42 @@ import (
 	"time"
 )
 
-// bind is an address to listen on: host:port, :port, [::1]:port, unix:PATH, or fd:N for a socket that listens already.
-type bind struct{ network, address string }
+// bind is an address to listen on: host:port, :port, [::1]:port, unix:PATH, or fd:N for a socket that listens already; and words after it.
+type bind struct {
+	network, address string
+	words            bindWords
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (b *bind) UnmarshalText(text []byte) error {
-	s := string(text)
+	address, words := cutWords(string(text))
+	if err := b.parseAddress(address); err != nil {
+		return err
+	}
+	b.words = bindWords{}
+	if err := b.words.parse(words, b.network); err != nil {
+		return fmt.Errorf("%q: %w", text, err)
+	}
+	if b.isAbstract() && b.words.owned() {
+		return fmt.Errorf("%q: an abstract socket has no mode and no owner", text)
+	}
+	return nil
+}
+
+// parseAddress leaves the words as they are.
+func (b *bind) parseAddress(s string) error {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		if path == "" {
 			return fmt.Errorf("%q names no path", s)
 		}
-		*b = bind{"unix", path}
+		b.network, b.address = "unix", path
 		return nil
 	}
 	if number, ok := strings.CutPrefix(s, "fd:"); ok {
 		if _, err := strconv.ParseUint(number, 10, 31); err != nil {
 			return fmt.Errorf("%q: %q is not the number of a descriptor", s, number)
 		}
-		*b = bind{"fd", number}
+		b.network, b.address = "fd", number
 		return nil
 	}
 	_, port, err := net.SplitHostPort(s)
@@ -39,11 +57,18 @@ func (b *bind) UnmarshalText(text []byte) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("%q: %q is not a port", s, port)
 	}
-	*b = bind{"tcp", s}
+	b.network, b.address = "tcp", s
 	return nil
 }
 
-func (b bind) String() string {
+// String is what UnmarshalText reads.
+func (b bind) String() string { return b.where() + b.words.String() }
+
+// isAbstract: unix(7), "abstract".
+func (b bind) isAbstract() bool { return b.network == "unix" && strings.HasPrefix(b.address, "@") }
+
+// where is the address without the words.
+func (b bind) where() string {
 	if b.network == "tcp" {
 		return b.address
 	}
@@ -64,15 +89,15 @@ func (b bind) listen() (net.Listener, error) {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("can't listen on %s: another process listens there; stop it or choose another address with --bind", b)
+		return nil, fmt.Errorf("can't listen on %s: another process listens there; stop it or choose another address with --bind", b.where())
 	case errors.Is(err, syscall.EACCES) && b.network == "tcp":
-		return nil, fmt.Errorf("can't listen on %s: ports below 1024 need root or CAP_NET_BIND_SERVICE", b)
+		return nil, fmt.Errorf("can't listen on %s: ports below 1024 need root or CAP_NET_BIND_SERVICE", b.where())
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return nil, fmt.Errorf("can't listen on %s: %w", b, err)
+	return nil, fmt.Errorf("can't listen on %s: %w", b.where(), err)
 }
 
 func (b bind) tryListen() (net.Listener, error) {
@@ -80,10 +105,7 @@ func (b bind) tryListen() (net.Listener, error) {
 	case "fd":
 		return listenFD(b.address)
 	case "unix":
-		if err := removeStale(b.address); err != nil {
-			return nil, err
-		}
-		return net.Listen("unix", b.address)
+		return b.listenUnix()
 	}
 	return net.Listen("tcp", b.address)
 }
@@ -134,12 +156,12 @@ func takeListener(fd int) (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// bound is the address as String gives it, with the port that was found where it asks for any.
+// bound is the address as where gives it, with the port that was found where it asks for any.
 func (b bind) bound(ln net.Listener) string {
 	if _, port, err := net.SplitHostPort(b.address); b.network == "tcp" && err == nil && port == "0" {
 		return ln.Addr().String()
 	}
-	return b.String()
+	return b.where()
 }
 
 // listenAll binds all addresses, or none.
@@ -152,10 +174,10 @@ func listenAll(binds []bind) ([]*inherited, error) {
 			return nil, err
 		}
 		file := ""
-		if b.network == "unix" && !strings.HasPrefix(b.address, "@") {
+		if b.network == "unix" && !b.isAbstract() {
 			file = b.address
 		}
-		all = append(all, &inherited{ln, b.bound(ln), file})
+		all = append(all, &inherited{ln, b.bound(ln), file, b.words})
 	}
 	return all, nil
 }

@@ -21,7 +21,7 @@ func TestAnAddressThatIsLetGoOfAMomentLaterIsBound(t *testing.T) {
 			ln.SetUnlinkOnClose(false) // as a worker, whose master was killed
 		}
 		time.AfterFunc(100*time.Millisecond, func() { before.Close() })
-		ln, err := bind{network, before.Addr().String()}.listen()
+		ln, err := at(network, before.Addr().String()).listen()
 		if err != nil {
 			t.Errorf("%s: %v", network, err)
 			continue

@@ -41,6 +41,13 @@ func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sourc
 	if err != nil {
 		return err
 	}
+	files, err := c.staticFlags.settings(dir, mounts)
+	if err != nil {
+		return err
+	}
+	if _, err := c.responseFlags.settings(dir, c.StaticFollowSymlinks); err != nil {
+		return err
+	}
 	logger := newLogger(o.Log)
 	host, p, err := c.open(dir, mounts, pyhost.Options{Logger: logger})
 	if err != nil {
@@ -60,7 +67,8 @@ func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sourc
 	if err := checkBundled(o.Out, p); err != nil {
 		return &codeError{exitPython, err}
 	}
-	if _, err := loadApps(host, appSettings(mounts, c.RequestTimeout)); err != nil {
+	apps := appSettings(mounts, c.RequestTimeout)
+	if _, err := loadApps(host, apps); err != nil {
 		return err
 	}
 	for i, app := range host.Info().Apps {
@@ -68,6 +76,13 @@ func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sourc
 		if app.Framework != "" {
 			say("framework", "%s", app.Framework)
 		}
+	}
+	found := files.find(host, apps)
+	for _, f := range found.Folders {
+		say("static", "%s/ from %s", f.Prefix, f.Dir)
+	}
+	for _, problem := range found.Problems {
+		logger.Warn(problem)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkEnd)
 	defer cancel()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/acme"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/config"
 )
 
@@ -92,7 +93,7 @@ func (l *commandLine) parse(stdout, stderr io.Writer) (*parsed, error) {
 		kong.Description("Serves Python WSGI apps (Django, Flask, anything that speaks PEP 3333) over HTTP.\n\n"+
 			"Exit codes: 0 fine, 2 wrong command line or configuration, 3 Python can't be loaded, 4 the app can't be loaded, 1 the rest."),
 		kong.DefaultEnvars(config.Prefix[:len(config.Prefix)-1]),
-		kong.Vars{"cpus": strconv.Itoa(runtime.GOMAXPROCS(0))}, // what affinity and the cgroup grant
+		kong.Vars{"cpus": strconv.Itoa(runtime.GOMAXPROCS(0)), "acme": acme.DefaultDirectory}, // what affinity and the cgroup grant
 		kong.Resolvers(p.sources),
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),

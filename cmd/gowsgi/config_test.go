@@ -33,7 +33,7 @@ func writeConfig(t *testing.T, dir, text string) {
 
 func TestCheckPrintsEverySettingAndWhereItIsFrom(t *testing.T) {
 	c := command("check", noPython, "--write-timeout=90s", "--python-arg=-X dev", "--python-arg=-O")
-	c.Dir = configFolder(t, "app = 'site:app'\nthreads = 4\nidle-timeout = '1h30m'\nbind = ['127.0.0.1:1', 'unix:s']\n\n[mount]\n'/api' = 'api:app'\n")
+	c.Dir = configFolder(t, "app = 'site:app'\nthreads = 4\nidle-timeout = '1h30m'\nbind = ['127.0.0.1:1', 'unix:s']\n\n[mount]\n'/api' = 'api:app'\n\n[static]\n'/s/' = '.'\n")
 	c.Env = append(c.Env, "GOWSGI_SPOOL_LIMIT=65536", "GOWSGI_THREADS=5")
 	code, stdout, stderr := runCommand(t, c)
 	if code != exitPython {
@@ -56,7 +56,7 @@ func TestCheckPrintsEverySettingAndWhereItIsFrom(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"app": "site:app gowsgi.toml:1", "threads": "5 GOWSGI_THREADS", "idle-timeout": "1h30m gowsgi.toml:3", "bind": "127.0.0.1:1, unix:s gowsgi.toml:4",
-		"mount": "/api=api:app gowsgi.toml:6", "write-timeout": "1m30s flag", "spool-limit": "64k GOWSGI_SPOOL_LIMIT", "header-timeout": "30s default",
+		"mount": "/api=api:app gowsgi.toml:6", "static": "/s=. gowsgi.toml:9", "write-timeout": "1m30s flag", "spool-limit": "64k GOWSGI_SPOOL_LIMIT", "header-timeout": "30s default",
 		"spool-dir": "- default", "stream-input": "false default", "python-arg": "-X dev -O flag", "config": "gowsgi.toml default",
 	} {
 		if got[name] != want {

@@ -132,7 +132,7 @@ func (m *master) command(order control.Message) error {
 
 // ask sends an order to the server and waits for its answer.
 func (f *controlFlags) ask(kind string) error {
-	path := controlPath(f.ControlSocket, f.Bind[0].String())
+	path := controlPath(f.ControlSocket, f.Bind[0].where())
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		return fmt.Errorf("no server answers at %s (%w); give the server's --bind, --control-socket or --config, and be the user that it was started by", path, err)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/certs"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/logfile"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/pidfile"
@@ -22,31 +23,37 @@ import (
 
 // master is the process that holds the listeners and looks after the workers. It holds no Python.
 type master struct {
-	c         *serveCmd
-	line      *commandLine
-	log       *slog.Logger
-	later     *laterWriter
-	logFile   *logfile.Writer // nil where the log goes to standard error
-	logPath   string
-	pidFile   *pidfile.File
-	systemd   *systemd.Notifier
-	children  *reaper.Children
-	commands  *net.UnixListener
-	before    *upgradeState // nil where this program did not take another's place
-	handover  [2]int        // descriptors
-	loads     loads
-	loadsFD   int
-	listeners []*inherited
-	settings  atomic.Pointer[workerSettings]    // for workers to come
-	template  atomic.Pointer[template.Template] // nil without --preload
-	collects  sync.Once
-	pool      *supervisor.Pool
-	signals   chan os.Signal
-	last      atomic.Int64 // the signal that ends the server
-	reloading sync.Mutex   // one at a time
-	announce  sync.Once
-	ending    context.Context // over when a signal ends the server
-	end       func()
+	c       *serveCmd
+	line    *commandLine
+	log     *slog.Logger
+	later   *laterWriter
+	logFile *logfile.Writer // nil where the log goes to standard error
+	logPath string
+	// accessPath is the file of the access log, which only workers write; "": there is none.
+	accessPath string
+	pidFile    *pidfile.File
+	systemd    *systemd.Notifier
+	children   *reaper.Children
+	commands   *net.UnixListener
+	before     *upgradeState // nil where this program did not take another's place
+	handover   [2]int        // descriptors
+	loads      loads
+	loadsFD    int
+	listeners  []*inherited
+	settings   atomic.Pointer[workerSettings]    // for workers to come
+	template   atomic.Pointer[template.Template] // nil without --preload
+	collects   sync.Once
+	pool       *supervisor.Pool
+	signals    chan os.Signal
+	last       atomic.Int64 // the signal that ends the server
+	reloading  sync.Mutex   // one at a time
+	announce   sync.Once
+	said       sync.Map // lines of the log that each worker has reason for
+	certs      certifying
+	tls        *certs.Settings // as read last; nil: nobody speaks it
+	tickets    certs.TicketKeeper
+	ending     context.Context // over when a signal ends the server
+	end        func()
 }
 
 // inherited is a listener that workers inherit. The master never accepts.
@@ -54,6 +61,7 @@ type inherited struct {
 	net.Listener
 	address string // as --bind has it, but with the port that was found for 0
 	file    string // that this process made: of a unix socket; else ""
+	words   bindWords
 }
 
 // fd is its descriptor, for as long as it is open.
@@ -139,13 +147,14 @@ func (m *master) handleSignals() {
 }
 
 func (m *master) reopenLog() {
-	if m.logFile == nil {
-		m.log.Warn("SIGUSR1 opens the log file anew, but there is none: see --log-file")
+	if m.logFile == nil && accessLogPath(m.settings.Load().AccessLog) == "" {
+		m.log.Warn("SIGUSR1 opens log files anew, but there is none: see --log-file and --access-log")
 		return
 	}
-	if err := m.logFile.Reopen(); err != nil {
-		m.log.Error("the log goes on in the old file", "error", err)
-		return
+	if m.logFile != nil {
+		if err := m.logFile.Reopen(); err != nil {
+			m.log.Error("the log goes on in the old file", "error", err)
+		}
 	}
 	m.tellAll(control.Reopen)
 }
@@ -225,6 +234,7 @@ func (m *master) exchange(settings *workerSettings) error {
 	}
 	if err == nil {
 		go m.keepTemplate(t)
+		m.certify(settings.ACME)
 	}
 	return err
 }
@@ -249,11 +259,27 @@ func (m *master) serving(info workerInfo) {
 			build = " free-threaded"
 		}
 		for _, l := range m.listeners {
-			m.log.Info(fmt.Sprintf("serving %s on %s (CPython %s%s, %s, %s of %s)", s.appNames(), listenerURL(l.Listener),
+			m.log.Info(fmt.Sprintf("serving %s on %s (CPython %s%s, %s, %s of %s)", s.appNames(), s.url(l),
 				info.Version, build, info.Prefix, count(s.Workers, "worker"), count(s.Threads, "thread")))
 		}
 		m.notify(m.systemd.Ready(m.status()))
+		if m.before == nil { // else when its own workers serve
+			m.certify(s.ACME)
+		}
 	})
+	for _, f := range info.Static.Folders {
+		m.once(slog.LevelInfo, fmt.Sprintf("serving static files at %s/ from %s", f.Prefix, f.Dir))
+	}
+	for _, problem := range info.Static.Problems {
+		m.once(slog.LevelWarn, problem)
+	}
+}
+
+// once logs a line that each worker has reason for.
+func (m *master) once(level slog.Level, line string) {
+	if _, said := m.said.LoadOrStore(line, true); !said {
+		m.log.Log(context.Background(), level, line)
+	}
 }
 
 func count(n int, what string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,7 +24,12 @@ func (m *master) open(log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := c.enter(m.line.dir); err != nil { // relative paths start there
+	dir, _, err := c.enter(m.line.dir) // relative paths start there
+	if err != nil {
+		return err
+	}
+	// While root may read the key.
+	if m.tls, err = c.tlsFlags.settings(dir, len(c.ACME) > 0, nil, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	c.Umask.Set()
@@ -39,6 +45,9 @@ func (m *master) open(log io.Writer) error {
 			return err
 		}
 		m.log = newLogger(m.later.to(m.logFile))
+	}
+	if m.accessPath, err = makeAccessLog(c.AccessLog); err != nil {
+		return err
 	}
 	if m.before, err = takeUpgrade(m.line.upgrade); err != nil {
 		return err
@@ -123,18 +132,24 @@ func (m *master) listen(passed []net.Listener) (err error) {
 		m.listeners, err = listenAll(m.c.Bind)
 		return err
 	}
-	for _, ln := range passed {
-		m.listeners = append(m.listeners, &inherited{ln, strings.TrimPrefix(listenerURL(ln), "http://"), ""})
+	words, err := wordsOf(passed, m.c.Bind)
+	if err != nil {
+		return &codeError{exitUsage, err}
 	}
-	m.log.Info("systemd's sockets are served; --bind is not looked at")
+	for i, ln := range passed {
+		m.listeners = append(m.listeners, &inherited{ln, strings.TrimPrefix(listenerURL(ln), "http://"), "", words[i]})
+	}
+	m.log.Info("systemd's sockets are served; of --bind only the words after their addresses count")
 	return nil
 }
 
 // become gives what was made to the identity, and turns into it.
 func (m *master) become(identity *privileges.Identity) error {
-	paths := []string{m.logPath, controlPath(m.c.ControlSocket, m.listeners[0].address)}
+	paths := []string{m.logPath, m.accessPath, controlPath(m.c.ControlSocket, m.listeners[0].address)}
 	for _, l := range m.listeners {
-		paths = append(paths, l.file)
+		if l.words.user == "" && l.words.group == "" {
+			paths = append(paths, l.file)
+		}
 	}
 	for _, path := range paths {
 		if path == "" {
@@ -162,6 +177,7 @@ func (m *master) close() {
 		t.Stop()
 	}
 	closeAll(m.listeners)
+	m.certify(nil)
 	if m.commands != nil {
 		_ = m.commands.Close()
 	}

@@ -14,12 +14,19 @@ import (
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/privileges"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/reaper"
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
 )
 
 type serveCmd struct {
 	appFlags
+	limitFlags
+	proxyFlags
+	tlsFlags
+	acmeFlags
+	staticFlags
+	responseFlags
 
-	Bind             []bind           `default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Where to listen: host:port, :port, [::1]:port, unix:PATH, or fd:N for an inherited socket. Can be repeated. Default: ${default}."`
+	Bind             []bind           `default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Where to listen: host:port, :port, [::1]:port, unix:PATH, or fd:N for an inherited socket. Words may follow: proxy-protocol, plain, redirect, and for a unix socket mode=0660 user=NAME group=NAME. Can be repeated. Default: ${default}."`
 	Workers          int              `default:"${cpus}" help:"How many worker processes. Default: one for each CPU that this process may use, here ${cpus}."`
 	Threads          int              `default:"16" help:"How many Python threads of each worker run the app at most."`
 	StreamInput      bool             `help:"Call the app before its request body has arrived, for apps that show progress. A slow upload then holds a Python thread."`
@@ -45,6 +52,9 @@ type serveCmd struct {
 	Umask            privileges.Umask `placeholder:"MASK" help:"Permissions that new files do not get, unix sockets among them, in octal: 027."`
 	PidFile          string           `placeholder:"PATH" help:"A file for the master's process number."`
 	LogFile          string           `placeholder:"PATH" help:"Append the log, and what the app prints, to a file, which SIGUSR1 opens anew. Default: standard error."`
+	AccessLog        string           `placeholder:"PATH" help:"Write a line for each request to a file, which SIGUSR1 opens anew, to standard output (-) or to the system's log (syslog, syslog:/SOCKET, syslog:HOST:PORT). Default: none."`
+	AccessLogFormat  string           `default:"combined" placeholder:"FORMAT" help:"What the lines are: combined, json, or a text with directives such as %h %t \"%r\" %s %b. Default: ${default}."`
+	RequestID        bool             `name:"request-id" help:"Give each request an id, which the app, the client (X-Request-ID) and the logs get. An access log that shows it does so too, as json does."`
 	HealthPath       string           `placeholder:"PATH" help:"Path of the app that a new worker must answer with less than 500 before it serves."`
 	MaxRequests      int64            `placeholder:"N" help:"Replace a worker after so many requests, up to a tenth more. Default: no limit."`
 	MaxWorkerAge     time.Duration    `placeholder:"TIME" help:"Replace a worker after that time, up to a tenth more. Default: no limit."`
@@ -64,6 +74,8 @@ func (c *serveCmd) Validate() error {
 		return fmt.Errorf("--bind: give an address to listen on")
 	case c.Workers < 1 || c.Workers > 1000:
 		return fmt.Errorf("--workers must be from 1 to 1000")
+	case c.accessLogError() != nil:
+		return fmt.Errorf("--access-log-format: %w", c.accessLogError())
 	case c.HealthPath != "" && !isPath(c.HealthPath):
 		return fmt.Errorf("--health-path must be a URL's path, such as /health")
 	case c.Backlog > math.MaxInt32:
@@ -73,10 +85,20 @@ func (c *serveCmd) Validate() error {
 	case c.SpoolLimit < 1:
 		return fmt.Errorf("--spool-limit must be 1 byte or more")
 	}
+	if err := c.limitFlags.check(); err != nil {
+		return err
+	}
+	if err := c.proxyFlags.check(); err != nil {
+		return err
+	}
+	if err := c.tlsFlags.check(c.Bind, len(c.ACME) > 0); err != nil {
+		return err
+	}
 	for name, value := range map[string]int64{
 		"header-timeout": int64(c.HeaderTimeout), "body-timeout": int64(c.BodyTimeout), "write-timeout": int64(c.WriteTimeout),
 		"idle-timeout": int64(c.IdleTimeout), "graceful-timeout": int64(c.GracefulTimeout), "start-timeout": int64(c.StartTimeout),
 		"queue-timeout": int64(c.QueueTimeout), "backlog": int64(c.Backlog),
+		"min-body-rate": int64(c.MinBodyRate), "min-write-rate": int64(c.MinWriteRate),
 		"max-stuck": int64(c.MaxStuck), "gil-timeout": int64(c.GILTimeout),
 		"max-requests": c.MaxRequests, "max-worker-age": int64(c.MaxWorkerAge), "max-worker-rss": int64(c.MaxWorkerRSS),
 	} {
@@ -88,6 +110,12 @@ func (c *serveCmd) Validate() error {
 		}
 	}
 	return nil
+}
+
+// accessLogError says what is wrong with the format of the access log.
+func (c *serveCmd) accessLogError() error {
+	_, err := accesslog.ParseFormat(c.AccessLogFormat)
+	return err
 }
 
 // isPath says whether a text can be asked for.

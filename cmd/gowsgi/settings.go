@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/acme"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/certs"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
@@ -18,13 +20,17 @@ type workerSettings struct {
 	Workers      int
 	Threads      int
 	Multiprocess bool
-	Listeners    int // descriptors from firstListener on
+	Listeners    []listenerSetting // of the descriptors from firstListener on
 	Probe        string
 	Preload      bool
 	PreloadForce bool
 	Warmup       []string
 	LogFile      string
 
+	AccessLog, AccessLogFormat string // as the flags have them; a path is absolute
+	RequestIDs                 bool
+
+	Limits                                                limitSettings
 	StreamInput                                           bool
 	SpoolDir                                              string
 	SpoolLimit, MaxBodySize                               int64
@@ -35,6 +41,12 @@ type workerSettings struct {
 	MaxRequests                                           int64
 	MaxAge                                                time.Duration
 	MaxRSS                                                int64
+	Proxies                                               proxyFlags
+	ACME                                                  *acme.Settings // nil without
+	Static                                                staticSettings
+	TLS                                                   *certs.Settings // nil: nobody speaks it
+	TLSPort                                               int             // where redirect sends
+	Responses                                             responseSettings
 }
 
 // appSetting is one mount.
@@ -56,6 +68,7 @@ const (
 type workerInfo struct {
 	Version, Prefix string
 	FreeThreaded    bool
+	Static          foundStatic
 }
 
 // settings are what the workers are told but for their number. Python is looked for anew each time: a virtualenv may have been exchanged.
@@ -80,16 +93,44 @@ func (m *master) settingsOf(c *serveCmd) (*workerSettings, error) {
 		spool = os.TempDir()
 	}
 	s := &workerSettings{
-		Dir: dir, Python: python, PythonArgs: c.PythonArg, Workers: c.Workers, Threads: c.Threads, Multiprocess: c.Workers > 1, Listeners: len(m.listeners),
+		Dir: dir, Python: python, PythonArgs: c.PythonArg, Workers: c.Workers, Threads: c.Threads, Multiprocess: c.Workers > 1,
 		Probe: c.HealthPath, Preload: c.Preload == preloadOn || c.Preload == preloadForce, PreloadForce: c.Preload == preloadForce, Warmup: c.Warmup,
 		StartTimeout: c.StartTimeout, LogFile: m.logPath, StreamInput: c.StreamInput, SpoolDir: spool, SpoolLimit: int64(c.SpoolLimit),
+		Limits:        c.limitFlags.settings(),
 		MaxBodySize:   unlimited(int64(c.LimitRequestBody)),
 		HeaderTimeout: unlimited(c.HeaderTimeout), BodyTimeout: unlimited(c.BodyTimeout),
 		WriteTimeout: unlimited(c.WriteTimeout), IdleTimeout: unlimited(c.IdleTimeout),
 		GracefulTimeout: c.GracefulTimeout, QueueTimeout: c.QueueTimeout, Backlog: c.Backlog,
 		MaxStuck: c.MaxStuck, GILTimeout: c.GILTimeout, MaxRequests: c.MaxRequests, MaxAge: c.MaxWorkerAge, MaxRSS: int64(c.MaxWorkerRSS),
 	}
+	if s.AccessLog, err = accessLogTarget(c.AccessLog); err != nil {
+		return nil, err
+	}
+	s.AccessLogFormat, s.RequestIDs = c.AccessLogFormat, c.RequestID
 	s.Apps = appSettings(mounts, c.RequestTimeout)
+	s.Proxies = c.proxyFlags
+	if s.Static, err = c.staticFlags.settings(dir, mounts); err != nil {
+		return nil, err
+	}
+	if s.Responses, err = c.responseFlags.settings(dir, c.StaticFollowSymlinks); err != nil {
+		return nil, err
+	}
+	if s.TLS, err = c.tlsFlags.settings(dir, len(c.ACME) > 0, m.tls, m.log); err != nil {
+		return nil, err
+	}
+	m.tls = s.TLS
+	for _, l := range m.listeners { // as they were bound, whatever --bind says now
+		s.Listeners = append(s.Listeners, l.words.listenerSetting)
+		if s.TLSPort == 0 && s.speaksTLS(l.words.listenerSetting) {
+			s.TLSPort = portOf(l.Addr())
+		}
+	}
+	if s.TLSPort == 0 {
+		s.TLSPort = 443
+	}
+	if s.ACME, err = c.acmeFlags.settings(dir, s.Listeners); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

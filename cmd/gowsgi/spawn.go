@@ -40,6 +40,11 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 	}
 	settings := *m.settings.Load()
 	settings.Worker = number
+	if settings.TLS != nil {
+		withTickets := *settings.TLS
+		withTickets.Tickets = m.tickets.Now()
+		settings.TLS = &withTickets
+	}
 	data, err := json.Marshal(settings)
 	if err != nil {
 		return nil, err

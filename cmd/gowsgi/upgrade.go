@@ -52,6 +52,7 @@ type upgradeState struct {
 type upgradedListener struct {
 	FD            int
 	Address, File string
+	Setting       listenerSetting
 }
 
 type upgradedWorker struct {
@@ -102,10 +103,10 @@ func (m *master) exec(members []supervisor.Member) error {
 	state := upgradeState{Handover: m.handover, Loads: m.loadsFD, PidFile: -1}
 	keep := []int{m.handover[0], m.handover[1], m.loadsFD}
 	for _, l := range m.listeners {
-		state.Listeners = append(state.Listeners, upgradedListener{int(l.fd()), l.address, l.file})
+		state.Listeners = append(state.Listeners, upgradedListener{int(l.fd()), l.address, l.file, l.words.listenerSetting})
 		keep = append(keep, int(l.fd()))
 	}
-	commands := inherited{m.commands, "", ""}
+	commands := inherited{Listener: m.commands}
 	state.Commands.FD = int(commands.fd())
 	keep = append(keep, state.Commands.FD)
 	if m.pidFile != nil {
@@ -191,7 +192,7 @@ func (m *master) resume(state *upgradeState) (err error) {
 		} else if ok {
 			unix.SetUnlinkOnClose(l.File != "")
 		}
-		m.listeners = append(m.listeners, &inherited{ln, l.Address, l.File})
+		m.listeners = append(m.listeners, &inherited{ln, l.Address, l.File, bindWords{listenerSetting: l.Setting}})
 	}
 	m.handover = state.Handover
 	m.loadsFD = state.Loads
@@ -234,5 +235,6 @@ func (m *master) adopt(state *upgradeState) error {
 func (m *master) finishUpgrade() {
 	if err := m.reload(); err != nil {
 		m.log.Error("this program serves with workers of the one before, until a reload succeeds")
+		m.certify(m.settings.Load().ACME)
 	}
 }

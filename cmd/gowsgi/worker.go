@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/acme"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/logfile"
 	"github.com/gowsgi/gowsgi/gateway"
@@ -30,7 +32,8 @@ func isWorker() bool { return strings.HasPrefix(os.Args[0], workerName) }
 type worker struct {
 	s        workerSettings
 	log      *slog.Logger
-	logFile  *logfile.Writer // nil where the log goes to standard error
+	logFile  *logfile.Writer           // nil where the log goes to standard error
+	access   atomic.Pointer[accessLog] // nil: there is none
 	control  *control.Conn
 	handover *handover
 	balancer *balancer
@@ -41,6 +44,9 @@ type worker struct {
 	failed   chan error                  // what Serve of each listener returned
 	host     atomic.Pointer[pyhost.Host] // nil while the worker starts
 	server   *gateway.Server
+	static   foundStatic
+	acme     *acme.Certificates // nil without --acme
+	tls      *tls.Config        // nil where nobody speaks it
 }
 
 // runWorker is a worker process but for the exit.
@@ -105,6 +111,7 @@ func (w *worker) connect() error {
 			switch m.Kind {
 			case control.Reopen:
 				w.reopenLog()
+				go w.access.Load().reopen(w.log)
 			case control.Stacks:
 				go w.writeStacks()
 			default:
@@ -148,8 +155,8 @@ func (w *worker) inherit() ([]net.Listener, error) {
 	_ = syscall.Close(loadsFD)
 	w.balancer = &balancer{loads: shared, me: w.s.Worker, full: w.isHeld}
 	var all []net.Listener
-	for fd := firstListener; fd < firstListener+w.s.Listeners; fd++ {
-		ln, err := takeListener(fd)
+	for i := range w.s.Listeners {
+		ln, err := takeListener(firstListener + i)
 		if err != nil {
 			return nil, err
 		}
@@ -194,6 +201,16 @@ func (w *worker) start(listeners []net.Listener) error {
 	} else if err != nil {
 		return &codeError{exitPython, err}
 	}
+	w.static = s.Static.find(host, s.Apps)
+	files, err := w.static.mounts(s.Static.Follow)
+	if err != nil {
+		return err
+	}
+	mounts = append(mounts, files...)
+	mounts = append(mounts, w.loadACME()...)
+	if err := w.loadTLS(); err != nil {
+		return err
+	}
 	server := &gateway.Server{
 		App: host, Mounts: mounts, Logger: w.log,
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
@@ -201,6 +218,19 @@ func (w *worker) start(listeners []net.Listener) error {
 		QueueTimeout: s.QueueTimeout, Backlog: s.Backlog,
 		HandOver: func(fd int) bool { return !w.keep.Load() && w.handover.send(fd) == nil },
 	}
+	s.Limits.set(server)
+	s.Proxies.set(server)
+	if err := s.Responses.set(server); err != nil {
+		return err
+	}
+	if s.AccessLog != "" {
+		access, err := openAccessLog(s, w.log)
+		if err != nil {
+			return err
+		}
+		w.access.Store(access)
+	}
+	server.AccessLog, server.RequestIDs = w.access.Load().log(), s.RequestIDs
 	if s.Probe != "" {
 		if err := probe(server, s.Probe); err != nil {
 			return &codeError{exitApp, err}
@@ -214,12 +244,13 @@ func (w *worker) start(listeners []net.Listener) error {
 
 // serve serves the listeners until the worker is told to end, or ends by itself.
 func (w *worker) serve(listeners []net.Listener) error {
-	for _, ln := range listeners {
-		go func() { w.failed <- w.server.Serve(ln) }()
+	for i, ln := range listeners {
+		l := w.listener(ln, w.s.Listeners[i])
+		go func() { w.failed <- w.server.Serve(l) }()
 	}
 	w.handover.start(w.server.Adopt)
 	info := w.host.Load().Info()
-	data, err := json.Marshal(workerInfo{info.Version, info.Prefix, info.FreeThreaded})
+	data, err := json.Marshal(workerInfo{info.Version, info.Prefix, info.FreeThreaded, w.static})
 	if err != nil {
 		return err
 	}

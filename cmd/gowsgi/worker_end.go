@@ -116,6 +116,7 @@ func (w *worker) drain(timeout time.Duration, code int) error {
 	case code = <-w.host.Load().ExitRequested():
 	case <-time.After(50 * time.Millisecond):
 	}
+	w.access.Load().end(w.log)
 	return &codeError{code: code}
 }
 

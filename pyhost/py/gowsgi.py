@@ -38,3 +38,28 @@ class RequestTimeout(BaseException):
     No subclass of Exception: "except Exception" is for the app's own failures. It may come between any two instructions of the request,
     but neither in close() of its response nor in another request.
     """
+
+
+def request_id():
+    """The id of the request that this thread runs: the X-Request-ID that its access log and its client get.
+
+    None outside of a request, in threads that the app started, and where the server was told neither to make ids nor to take them.
+    """
+    return _request_id()
+
+
+class RequestIDFilter:
+    """A logging filter that lets every record through and gives it request_id, "-" outside of a request. In Django:
+
+        LOGGING = {
+            "version": 1,
+            "filters": {"request_id": {"()": "gowsgi.RequestIDFilter"}},
+            "formatters": {"line": {"format": "%(levelname)s %(request_id)s %(message)s"}},
+            "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "line"}},
+            "root": {"handlers": ["console"], "level": "INFO"},
+        }
+    """
+
+    def filter(self, record):
+        record.request_id = request_id() or "-"
+        return True

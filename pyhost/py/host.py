@@ -1,8 +1,8 @@
 """The part of the host that is better said in Python: finding the app, tracebacks, wsgi.errors, the end.
 
 It runs as the module _gowsgi_host on Python's main thread, before any app is imported, on CPython 3.9 and newer, with the standard
-library alone. The host puts three functions written in C into this namespace beforehand: _errors_write(str), _errors_flush() and
-_log(str).
+library alone. The host puts functions written in C into this namespace beforehand: _errors_write(str), _errors_flush(), _log(str) and
+_request_id().
 """
 
 import atexit
@@ -38,6 +38,7 @@ def install(text):
     api = sys.modules["gowsgi"] = type(sys)("gowsgi")
     api.__spec__ = type(os.__spec__)("gowsgi", None, origin="gowsgi")
     api.__file__ = "<gowsgi>/gowsgi.py"
+    api._request_id = _request_id
     exec(compile(text, api.__file__, "exec"), vars(api))
 
 
@@ -595,3 +596,76 @@ def _version(name):
         return version(name)
     except PackageNotFoundError:
         return ""
+
+
+# ---- static files -----------------------------------------------------------------------------------------------------------------
+
+
+def static_folders(number):
+    """Texts, each ended by a NUL; see ph_static_folders in lifecycle.h."""
+    try:
+        found = _static_folders(_loaded[number])
+    except BaseException as e:
+        if os.getpid() != _PID:
+            raise
+        found = [("", "", "the app does not tell its static files: " + traceback.format_exception_only(type(e), e)[-1].strip())]
+    return "".join(text.replace("\0", "") + "\0" for row in found for text in row)
+
+
+def _static_folders(app):
+    queue = [app]
+    for o in queue:  # it grows: middleware around middleware
+        if "flask" in sys.modules and isinstance(o, sys.modules["flask"].Flask):
+            return _flask_folders(o)
+        if type(o).__module__.startswith("django.core.handlers."):
+            return _django_folders()
+        if len(queue) < 100:
+            queue += [inner for inner in _inside(o) if callable(inner) and not any(inner is known for known in queue)]
+    return []
+
+
+def _inside(o):
+    """What an app may call that is an object, a bound method, a decorated function or a closure."""
+    found = [getattr(o, "__self__", None)]
+    if not isinstance(o, type) and isinstance(getattr(o, "__dict__", None), dict):
+        found += vars(o).values()
+    for cell in getattr(o, "__closure__", None) or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # empty
+            pass
+    return found
+
+
+def _django_folders():
+    from django.conf import settings
+
+    # Not settings.STATIC_URL where nobody has asked yet: it keeps the prefix of the first request, and there is none.
+    url = vars(settings).get("STATIC_URL") or getattr(settings._wrapped, "STATIC_URL", None)
+    folder = getattr(settings, "STATIC_ROOT", None)
+    if not url or "://" in url or url.startswith("//"):  # on another host
+        return []
+    if not folder:
+        return [("", "", "Django's STATIC_ROOT is not set, so its static files are not served; set it, and run manage.py collectstatic")]
+    folder = os.path.abspath(folder)
+    if not os.path.isdir(folder):
+        return [("", "", "Django's STATIC_ROOT %s is not there, so its static files are not served; run manage.py collectstatic" % folder)]
+    if os.path.join(os.path.realpath(_directory), "").startswith(os.path.join(os.path.realpath(folder), "")):
+        return [("", "", "Django's STATIC_ROOT %s has the project itself in it, so it is not served; give it a folder of its own" % folder)]
+    if not url.startswith("/") and settings.FORCE_SCRIPT_NAME is not None:
+        url = "%s/%s" % (settings.FORCE_SCRIPT_NAME.rstrip("/"), url)
+    return [(url, folder, "")]
+
+
+def _flask_folders(app):
+    found = []
+    for rule in app.url_map.iter_rules():
+        blueprint, _, endpoint = rule.endpoint.rpartition(".")
+        owner = app.blueprints.get(blueprint) if blueprint else app
+        folder = getattr(owner, "static_folder", None)
+        prefix, variable, rest = rule.rule.partition("/<path:filename>")
+        if endpoint != "static" or not folder or not variable or rest or "<" in prefix or rule.subdomain or rule.host:
+            continue
+        if os.path.isdir(folder):  # flask.Flask() names one that may not be there
+            found.append((prefix.lstrip("/"), os.path.abspath(folder), ""))
+    return found

@@ -266,6 +266,70 @@ class SignalTest(unittest.TestCase):
             sys.stderr = stderr
 
 
+class StaticTest(unittest.TestCase):
+    def setUp(self):
+        self.host = load_host()
+        self.addCleanup(sys.modules.pop, "flask", None)
+        flask = sys.modules["flask"] = types.ModuleType("flask")
+
+        class Flask:
+            static_folder = HERE
+            blueprints = {}
+
+            def __init__(self, *rules):
+                self.url_map = types.SimpleNamespace(iter_rules=lambda: [
+                    types.SimpleNamespace(endpoint=e, rule=r, subdomain=s, host=None) for e, r, s in rules
+                ])
+
+            def wsgi_app(self, environ, start_response):
+                pass
+
+            __call__ = wsgi_app
+
+        flask.Flask = Flask
+        self.flask = Flask(("static", "/static/<path:filename>", None), ("index", "/", None))
+
+    def found(self, app):
+        self.host._loaded[:] = [app]
+        return self.host.static_folders(0)
+
+    def test_an_app_is_found_inside_its_middleware(self):
+        class Middleware:
+            def __init__(self, inner):
+                self.inner, self.itself, self.other = inner, self, len
+
+            def __call__(self, environ, start_response):
+                return self.inner(environ, start_response)
+
+        def decorated(inner):
+            def call(environ, start_response):
+                return inner(environ, start_response)
+
+            return call
+
+        want = "static\0%s\0\0" % HERE
+        for app in (
+            self.flask,
+            self.flask.wsgi_app,
+            Middleware(self.flask),
+            Middleware(self.flask).__call__,
+            decorated(self.flask.wsgi_app),
+            Middleware(decorated(Middleware(decorated(self.flask)))),
+        ):
+            self.assertEqual(self.found(app), want)
+        for app in (len, Middleware(len), decorated(None), Middleware, object()):
+            self.assertEqual(self.found(app), "")
+
+    def test_rules_that_are_no_plain_folder_are_left_to_the_app(self):
+        for rule, subdomain in (("/<lang>/static/<path:filename>", None), ("/static/<path:filename>/raw", None), ("/static/<name>", None),
+                                ("/static/<path:filename>", "cdn")):
+            self.assertEqual(self.found(type(self.flask)(("static", rule, subdomain))), "")
+
+    def test_an_app_that_fails_when_it_is_asked_is_a_problem_and_no_failure(self):
+        self.flask.url_map = None
+        self.assertRegex(self.found(self.flask), "^\0\0the app does not tell its static files: AttributeError.*\0$")
+
+
 class StacksTest(unittest.TestCase):
     def setUp(self):
         self.host = load_host()

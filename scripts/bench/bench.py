@@ -55,7 +55,8 @@ def choose(parser, options):
         if not all(also.partition("=")):
             parser.error(f"--also {also!r} is not NAME=PATH")
     others = [servers.gowsgi(path, name) for name, _, path in (also.partition("=") for also in options.also)]
-    known = {server.name: server for server in [servers.gowsgi(options.gowsgi), *others, *servers.PEERS]}
+    ours = servers.gowsgi(options.gowsgi)
+    known = {server.name: server for server in [ours, servers.with_access_log(ours), *others, *servers.PEERS]}
     wanted = options.servers or ([*servers.SHORT, *(other.name for other in others)] if options.short else list(known))
     unknown = [name for name in wanted if name not in known]
     if unknown:
@@ -70,10 +71,10 @@ def describe(options, chosen, running, missing):
     wrk = f"wrk -t 1 (from 16 connections on: 2) -c CONNECTIONS -d {options.seconds}s -s scripts/bench/wrk.lua"
     return {
         "head": {**prepare.machine(), "rounds": f"{options.rounds}, interleaved", "measurement": f"{options.seconds} s after {WARM} s to warm, on a "
-                 "fresh server each", "keep_alive": "on", "access_log": "off", "command": wrk},
+                 "fresh server each", "keep_alive": "on", "access_log": "off, but for gowsgi-access-log", "command": wrk},
         "servers": {server.name: {"version": server.version(), "about": server.about} for server in running},
         "missing": missing,
-        "unfit": {workload.name: {server.name: reason for server in running if (reason := server.serves(workload)) and not workload.servers}
+        "unfit": {workload.name: {server.name: reason for server in running if (reason := server.serves(workload)) and not workload.servers and not server.only}
                   for workload in chosen},
         "rounds": {workload.name: {server.name: [] for server in running if not server.serves(workload)} for workload in chosen},
         "ceiling": {},

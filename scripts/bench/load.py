@@ -46,7 +46,7 @@ def holding(binary, held, port):
     """Holds connections. Yields a dict with wanted and opened; at the end it has live and served too. Raises Failed where the client
     cannot do it on this machine."""
     command = [binary, "-mode", held.mode, "-n", str(held.count), "-addr", f"127.0.0.1:{port}", "-path", held.request.path, "-body",
-               str(held.request.upload)]
+               str(held.request.upload), "-piece", str(held.piece), "-every", held.every]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         try:

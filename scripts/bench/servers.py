@@ -1,11 +1,11 @@
-"""The servers: how each is started on an app, with keep-alive on and no access log."""
+"""The servers: how each is started on an app, with keep-alive on and no access log but for gowsgi-access-log."""
 
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import peers
@@ -24,9 +24,12 @@ class Server:
     package: str = None  # its name in peers.txt
     most_connections: int = None  # more than these it does not serve at the same time
     binary: str = None  # of a gowsgi
+    only: tuple = None  # the only workloads that it is measured on; None: all
 
     def serves(self, workload):
         """None, or why this workload is not for it."""
+        if self.only and workload.name not in self.only:
+            return f"measured on {', '.join(self.only)} alone"
         if workload.servers and ("gowsgi" if self.binary else self.name) not in workload.servers:
             return "not one of this workload's servers"
         if self.most_connections and (workload.held or workload.connections > self.most_connections):
@@ -56,6 +59,14 @@ def gowsgi(binary, name="gowsgi"):
                 str(BIN / "python"), "--chdir", str(APPS), f"{app}:app"]
 
     return Server(name, f"{binary} --workers P --threads T", command, binary=binary)
+
+
+def with_access_log(server):
+    """A gowsgi that writes an access log to a file: what that costs."""
+    def command(app, port, processes, threads, folder):
+        return [*server.command(app, port, processes, threads, folder), "--access-log", str(folder / "access.log")]
+
+    return replace(server, name="gowsgi-access-log", about=f"{server.about} --access-log FILE (combined)", command=command, only=("hello", "hello@256"))
 
 
 def floor(binary):

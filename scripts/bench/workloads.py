@@ -24,9 +24,11 @@ class Group:
 class Held:
     """Connections that are idle or slow while the groups are measured."""
 
-    mode: str  # idle, read or upload
+    mode: str  # idle, read, upload or headers
     count: int
     request: Request
+    piece: int = 1024  # bytes that a slow one moves
+    every: str = "100ms"
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,10 @@ BASES = [
     beside("slow-readers-list", "hello beside 200 slow readers of 1 MiB (a list)", Held("read", 200, Request("/list"))),
     beside("slow-readers-generator", "hello beside 200 slow readers of 1 MiB (a generator)", Held("read", 200, Request("/generator"))),
     beside("slow-uploads", "hello beside 200 slow uploads of 1 MiB", Held("upload", 200, Request("/upload", 1 << 20))),
+    beside("slowloris-headers", "hello beside 2,000 clients that send a byte of their header a second", Held("headers", 2000, Request("/"), 1, "1s")),
+    beside("slowloris-body", "hello beside 2,000 clients that send a byte of their body a second",
+           Held("upload", 2000, Request("/upload", 1 << 20), 1, "1s")),
+    beside("slowloris-read", "hello beside 2,000 clients that read a byte of 1 MiB a second", Held("read", 2000, Request("/list"), 1, "1s")),
 ]
 KNOWN = {workload.name: workload for workload in BASES}
 VARIANTS = ["hello@1", "hello@4", "hello@256", "django@1", "django@4", "django@256", "flask-hello/t1", "django/t1", "hello/p2", "flask-hello/p2",

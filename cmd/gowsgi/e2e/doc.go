@@ -8,7 +8,8 @@
 //
 // Variables: GOWSGI_TEST_BINARY is a binary to test instead of one built from this checkout, GOWSGI_TEST_PYTHONS the interpreters to use
 // (separated by colons), GOWSGI_TEST_BUNDLED a binary with a CPython of its own, which the matrix adds as its last row. Where
-// ASAN_OPTIONS is set the binary is taken for a sanitized one, whose use of memory says nothing.
+// ASAN_OPTIONS is set the binary is taken for a sanitized one, whose use of memory says nothing. GOWSGI_TEST_DIFFFUZZ, GOWSGI_TEST_SEED and
+// GOWSGI_TEST_PEERS are those of difffuzz_test.go.
 //
 // Virtualenvs are made once per Python under build/venvs, with the Flask and Django that frameworks_test.go needs.
 //

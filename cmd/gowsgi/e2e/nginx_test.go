@@ -34,9 +34,22 @@ func tool(t testing.TB, name, install string) string {
 	return ""
 }
 
-// behindNginx starts nginx with scripts/deploy/nginx.conf in front of s. Only the addresses and the folder of static files are the test's.
+// behindNginx starts nginx with scripts/deploy/nginx.conf in front of s, on a unix socket.
 func behindNginx(t testing.TB, s *server) (front *server) {
 	t.Helper()
+	return behindNginxOn(t, s, &server{network: "unix", addr: filepath.Join(t.TempDir(), "s"), name: "nginx"}, "")
+}
+
+// behindNginxOn starts nginx with scripts/deploy/nginx.conf in front of s, to listen as front says, with more words in the listen directive.
+// Only the addresses and the folder of static files are the test's. Files are listening sockets that it is to use.
+func behindNginxOn(t testing.TB, s, front *server, words string, files ...*os.File) *server {
+	t.Helper()
+	address := func(s *server) string {
+		if s.network == "unix" {
+			return "unix:" + s.addr
+		}
+		return s.addr
+	}
 	nginx := tool(t, "nginx", "nginx-light")
 	b, err := os.ReadFile(filepath.Join(root, "scripts", "deploy", "nginx.conf"))
 	if err != nil {
@@ -46,11 +59,10 @@ func behindNginx(t testing.TB, s *server) (front *server) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	socket := filepath.Join(dir, "s")
 	site := string(b)
 	for old, replacement := range map[string]string{
-		"server unix:/run/gowsgi.sock": "server unix:" + s.addr,
-		"listen 80;":                   "listen unix:" + socket + ";",
+		"server unix:/run/gowsgi.sock": "server " + address(s),
+		"listen 80;":                   "listen " + address(front) + words + ";",
 		"root /srv/mysite;":            "root " + dir + ";",
 	} {
 		if strings.Count(site, old) != 1 {
@@ -77,10 +89,19 @@ func behindNginx(t testing.TB, s *server) (front *server) {
 	if err := os.WriteFile(conf, []byte(head+site+"}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(nginx, "-t", "-q", "-c", conf, "-p", dir, "-e", "stderr").CombinedOutput(); err != nil || len(out) > 0 {
-		t.Fatalf("nginx -t: %v\n%s", err, out)
+	run := func(args ...string) *exec.Cmd {
+		c := exec.Command(nginx, append(args, "-c", conf, "-p", dir, "-e", "stderr")...)
+		if c.ExtraFiles = files; len(files) > 0 {
+			c.Env = append(os.Environ(), "NGINX=3;") // as for the nginx that takes another's place
+		}
+		return c
 	}
-	c := exec.Command(nginx, "-c", conf, "-p", dir, "-e", "stderr")
+	if len(files) == 0 { // with sockets of another it says that it uses them
+		if out, err := run("-t", "-q").CombinedOutput(); err != nil || len(out) > 0 {
+			t.Fatalf("nginx -t: %v\n%s", err, out)
+		}
+	}
+	c := run()
 	var log bytes.Buffer
 	c.Stdout, c.Stderr = &log, &log
 	if err := c.Start(); err != nil {
@@ -96,20 +117,20 @@ func behindNginx(t testing.TB, s *server) (front *server) {
 		}
 	})
 	eventually(t, "nginx listens", func() bool {
-		conn, err := net.Dial("unix", socket)
+		conn, err := net.Dial(front.network, front.addr)
 		if err == nil {
 			conn.Close()
 		}
 		return err == nil
 	})
-	return &server{network: "unix", addr: socket, name: "nginx"}
+	return front
 }
 
 // startBehindNginx gives gowsgi and the nginx in front of it, as the test's clients see it.
 func startBehindNginx(t *testing.T) (s, front *server) {
 	t.Helper()
 	file := func(app string) string { return filepath.Join(appDir(app), "wsgi.py") }
-	s = start(t, "environ", options{unix: true, args: []string{
+	s = start(t, "environ", options{unix: true, args: []string{"--trusted-proxy", "unix",
 		"--mount", "/upload=" + file("upload"), "--mount", "/stream=" + file("slow_stream"),
 	}})
 	return s, behindNginx(t, s)

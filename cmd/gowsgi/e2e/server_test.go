@@ -110,7 +110,7 @@ func (l *serverLog) find(re *regexp.Regexp, d time.Duration) (string, bool) {
 }
 
 var (
-	listening = regexp.MustCompile(`http://127\.0\.0\.1:([1-9]\d*)|unix:(/\S+\.sock)`)
+	listening = regexp.MustCompile(`https?://127\.0\.0\.1:([1-9]\d*)|unix:(/\S+\.sock)`)
 	crashText = regexp.MustCompile(`^(panic:|fatal error:|goroutine \d+ |Fatal Python error|SIG[A-Z]+: |runtime: |.*ERROR: AddressSanitizer|.*runtime error: |` +
 		`Exception ignored in|WARNING: DATA RACE|.*Segmentation fault)`)
 )

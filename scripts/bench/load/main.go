@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -25,8 +26,6 @@ const (
 	openers     = 64               // connections being opened at a time
 	openTimeout = 5 * time.Second  // for one connection, and in mode idle for its one request
 	openLimit   = 20 * time.Second // for all; what is not open by then is not
-	pieceBytes  = 1024             // a slow client moves this many bytes
-	pieceEvery  = 100 * time.Millisecond
 	segment     = 1460 // bytes, as over Ethernet: with loopback's own 64 KiB the server's kernel takes a whole MiB in at once
 	window      = 16 << 10
 )
@@ -34,6 +33,8 @@ const (
 type holder struct {
 	mode, addr, path string
 	bodyBytes        int
+	piece            int // bytes that a slow client moves
+	every            time.Duration
 	opened           atomic.Int64
 	live, served     atomic.Int64
 }
@@ -41,10 +42,12 @@ type holder struct {
 func main() {
 	log.SetFlags(0)
 	h := &holder{}
-	flag.StringVar(&h.mode, "mode", "idle", "idle, read or upload")
+	flag.StringVar(&h.mode, "mode", "idle", "idle, read, upload or headers")
 	flag.StringVar(&h.addr, "addr", "", "host:port of the server")
 	flag.StringVar(&h.path, "path", "/", "the path asked for")
 	flag.IntVar(&h.bodyBytes, "body", 1<<20, "bytes of an upload")
+	flag.IntVar(&h.piece, "piece", 1024, "bytes that a slow client moves at a time")
+	flag.DurationVar(&h.every, "every", 100*time.Millisecond, "how often it does")
 	count := flag.Int("n", 200, "connections")
 	flag.Parse()
 	if err := raiseFileLimit(uint64(*count) + 64); err != nil {
@@ -120,6 +123,8 @@ func (h *holder) openOne() {
 			h.readSlowly(conn)
 		case "upload":
 			h.uploadSlowly(conn)
+		case "headers":
+			h.askSlowly(conn)
 		}
 	}()
 }
@@ -135,7 +140,7 @@ func narrow(_, _ string, raw syscall.RawConn) error {
 }
 
 func (h *holder) readSlowly(conn net.Conn) {
-	piece := make([]byte, pieceBytes)
+	piece := make([]byte, h.piece)
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", h.path, h.addr); err != nil {
 		return
 	}
@@ -146,20 +151,32 @@ func (h *holder) readSlowly(conn net.Conn) {
 		if first {
 			h.served.Add(1)
 		}
-		time.Sleep(pieceEvery)
+		time.Sleep(h.every)
+	}
+}
+
+// askSlowly sends a header that does not end.
+func (h *holder) askSlowly(conn net.Conn) {
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nX-Slow: ", h.path, h.addr); err != nil {
+		return
+	}
+	for piece := bytes.Repeat([]byte("x"), h.piece); ; time.Sleep(h.every) {
+		if _, err := conn.Write(piece); err != nil {
+			return
+		}
 	}
 }
 
 func (h *holder) uploadSlowly(conn net.Conn) {
-	piece := make([]byte, pieceBytes)
+	piece := make([]byte, h.piece)
 	if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", h.path, h.addr, h.bodyBytes); err != nil {
 		return
 	}
-	for sent := 0; sent < h.bodyBytes; sent += pieceBytes {
+	for sent := 0; sent < h.bodyBytes; sent += h.piece {
 		if _, err := conn.Write(piece); err != nil {
 			return
 		}
-		time.Sleep(pieceEvery)
+		time.Sleep(h.every)
 	}
 	if _, err := conn.Read(piece); err == nil {
 		h.served.Add(1)

@@ -3,10 +3,13 @@ import os
 BASE_DIR = os.path.dirname(os.path.abspath(__file__))
 SECRET_KEY = "for tests only"
 DEBUG = False
-ALLOWED_HOSTS = ["*"]
+ALLOWED_HOSTS = os.environ.get("E2E_ALLOWED_HOSTS", "*").split(",")
 ROOT_URLCONF = "views"
 USE_TZ = True
 STATIC_URL = "static/"
+STATIC_ROOT = os.environ.get("E2E_STATIC_ROOT")
+if STATIC_ROOT and os.path.isdir(STATIC_ROOT):
+    STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "django.contrib.admin",

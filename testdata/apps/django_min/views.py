@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.http import FileResponse, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.template import engines
-from django.urls import path
+from django.urls import path, reverse
 
 FORM = """<form method="post" enctype="multipart/form-data">{% csrf_token %}{{ form }}<button>send</button></form>"""
 
@@ -43,6 +43,10 @@ def file(request):
     return FileResponse(open(__file__, "rb"))
 
 
+def protected(request, name):
+    return HttpResponse(headers={"X-Accel-Redirect": "/protected/" + name, "Content-Type": "", "X-View": "protected"})
+
+
 def users(request):
     return JsonResponse({"users": list(get_user_model().objects.values_list("username", flat=True))})
 
@@ -55,12 +59,21 @@ def meta(request, name):
     return JsonResponse({"path": request.path, "script": request.META["SCRIPT_NAME"], "uri": request.build_absolute_uri()})
 
 
+def where(request):
+    return JsonResponse({
+        "url": request.build_absolute_uri(), "client": request.META["REMOTE_ADDR"], "secure": request.is_secure(), "script": request.META["SCRIPT_NAME"],
+        "link": request.build_absolute_uri(reverse("where")),
+    })
+
+
 urlpatterns = [
+    path("where", where, name="where"),
     path("", index),
     path("count", count),
     path("form", form),
     path("stream", stream),
     path("file", file),
+    path("download/<str:name>", protected),
     path("users", users),
     path("boom", boom),
     path("meta/<str:name>", meta),

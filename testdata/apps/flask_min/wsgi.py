@@ -49,6 +49,11 @@ def stream():
     return Response(stream_with_context(lines()), mimetype="text/plain")
 
 
+@app.get("/where")
+def where():
+    return jsonify(url=request.url, client=request.remote_addr, secure=request.is_secure, script=request.script_root, link=url_for("where", _external=True))
+
+
 @app.get("/old")
 def old():
     return redirect(url_for("index"))

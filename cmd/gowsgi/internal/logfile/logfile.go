@@ -25,7 +25,8 @@ type Option func(*Writer)
 // what Python prints and what C code says when it crashes are in the log.
 func RedirectStdio() Option { return func(w *Writer) { w.stdio = true } }
 
-// Open opens the file at path for appending, and makes it (mode 0640, less the umask) where there is none. Its folder must be there.
+// Open opens the file at path for appending, and makes it (mode 0640, less the umask) where there is none. Its folder must be there. A named
+// pipe need have no reader: without one a Write waits when the pipe is full.
 func Open(path string, options ...Option) (*Writer, error) {
 	w := &Writer{path: path}
 	for _, set := range options {
@@ -44,7 +45,11 @@ func Open(path string, options ...Option) (*Writer, error) {
 }
 
 func open(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	flags := os.O_WRONLY
+	if st, err := os.Stat(path); err == nil && st.Mode()&os.ModeNamedPipe != 0 {
+		flags = os.O_RDWR // else the open waits for a reader
+	}
+	f, err := os.OpenFile(path, flags|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("can't open the log file: %w", err)
 	}
@@ -86,4 +91,19 @@ func (w *Writer) Reopen() error {
 	old := w.f
 	w.f = f
 	return old.Close()
+}
+
+// IsPipe says whether it is a named pipe, in which several processes' writes of more than PIPE_BUF bytes may be mixed.
+func (w *Writer) IsPipe() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	st, err := w.f.Stat()
+	return err == nil && st.Mode()&os.ModeNamedPipe != 0
+}
+
+// Close closes the file. A Write that waits is to have ended.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.f.Close()
 }

@@ -52,3 +52,33 @@ func nearest(name, file string) string {
 	}
 	return fmt.Sprintf("; did you mean %s?", found)
 }
+
+// UserID is the number of a user, by name or number. Errors begin with the name.
+func UserID(name string) (int, error) {
+	account, err := find(name, user.Lookup, user.LookupId)
+	if err != nil {
+		return numberOf(name, "user", "/etc/passwd", err)
+	}
+	return strconv.Atoi(account.Uid)
+}
+
+// GroupID is the number of a group, by name or number. Errors begin with the name.
+func GroupID(name string) (int, error) {
+	group, err := find(name, user.LookupGroup, user.LookupGroupId)
+	if err != nil {
+		return numberOf(name, "group", "/etc/group", err)
+	}
+	return strconv.Atoi(group.Gid)
+}
+
+// numberOf is a number that the user database does not have.
+func numberOf(name, what, file string, err error) (int, error) {
+	if !errors.Is(err, errUnknown) {
+		return -1, fmt.Errorf("%s: %w", name, err)
+	}
+	n, err := strconv.ParseUint(name, 10, 31)
+	if err != nil {
+		return -1, fmt.Errorf("%s: there is no such %s%s", name, what, nearest(name, file))
+	}
+	return int(n), nil
+}

@@ -81,20 +81,12 @@ func (id *Identity) take(account *user.User, named bool) error {
 }
 
 func (id *Identity) join(name string) error {
-	group, err := find(name, user.LookupGroup, user.LookupGroupId)
-	if errors.Is(err, errUnknown) {
-		gid, number := strconv.ParseUint(name, 10, 31)
-		if number != nil {
-			return fmt.Errorf("--group %s: there is no such group%s", name, nearest(name, "/etc/group"))
-		}
-		id.gid = int(gid)
-		return nil
-	}
+	gid, err := GroupID(name)
 	if err != nil {
-		return fmt.Errorf("--group %s: %w", name, err)
+		return fmt.Errorf("--group %w", err)
 	}
-	id.gid, err = strconv.Atoi(group.Gid)
-	return err
+	id.gid = gid
+	return nil
 }
 
 func integers(texts []string) ([]int, error) {

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/certs"
+)
+
+// tlsFlags say with which certificates the listeners speak TLS, and whether clients need any.
+type tlsFlags struct {
+	Certfile      []string `placeholder:"PATH" help:"A certificate, with its chain, in PEM form: every listener speaks TLS then, unless --bind says plain or redirect. Can be repeated, for several names. It is read anew when it changes."`
+	Keyfile       []string `placeholder:"PATH" help:"The private key of the certificate, one for each --certfile, in their order. Default: in the certificate's file."`
+	ClientCA      string   `name:"client-ca" placeholder:"PATH" help:"Ask clients for a certificate that one of these has signed."`
+	ClientCert    string   `default:"required" enum:"required,optional" placeholder:"required" help:"Whether a client without a certificate is refused, where --client-ca is given: required or optional. Default: ${default}."`
+	TLSMinVersion string   `name:"tls-min-version" default:"1.2" enum:"1.2,1.3" placeholder:"1.2" help:"The oldest TLS that is spoken: 1.2 or 1.3. Default: ${default}."`
+}
+
+func (f *tlsFlags) check(binds []bind, acme bool) error {
+	speaks := len(f.Certfile) > 0 || acme
+	switch redirects := slices.ContainsFunc(binds, func(b bind) bool { return b.words.Redirect }); {
+	case len(f.Keyfile) > 0 && len(f.Keyfile) != len(f.Certfile):
+		return fmt.Errorf("--keyfile: give one for each --certfile, %d in all, or none where the certificates' files hold the keys", len(f.Certfile))
+	case f.ClientCA != "" && !speaks:
+		return fmt.Errorf("--client-ca needs --certfile or --acme")
+	case redirects && !speaks:
+		return fmt.Errorf("--bind: redirect needs a certificate: --certfile or --acme")
+	case redirects && !slices.ContainsFunc(binds, func(b bind) bool { return !b.words.Redirect && !b.words.Plain }):
+		return fmt.Errorf("--bind: redirect needs a listener that speaks TLS, too")
+	}
+	return nil
+}
+
+// settings reads the files. Where one may not be read any more, since the master gave up root's rights, what it held before serves on. nil:
+// nobody speaks TLS. dir is the folder that relative paths start in.
+func (f *tlsFlags) settings(dir string, acme bool, before *certs.Settings, log *slog.Logger) (*certs.Settings, error) {
+	if len(f.Certfile) == 0 && !acme {
+		return nil, nil
+	}
+	absolute := func(path string) string {
+		if filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(dir, path)
+	}
+	s := &certs.Settings{Required: f.ClientCert == "required", MinVersion: tls.VersionTLS12}
+	if f.TLSMinVersion == "1.3" {
+		s.MinVersion = tls.VersionTLS13
+	}
+	for i, cert := range f.Certfile {
+		cert = absolute(cert)
+		key := cert
+		if len(f.Keyfile) > 0 {
+			key = absolute(f.Keyfile[i])
+		}
+		p, err := certs.ReadPair(cert, key)
+		if err != nil {
+			if p = before.Pair(cert, key); p == nil || !errors.Is(err, os.ErrPermission) {
+				return nil, usageError("--certfile: %w", err)
+			}
+			log.Warn("a certificate serves as it was read before root's rights were given up; renewing it takes a restart, unless the user may read it", "error", err)
+		}
+		for _, w := range p.Warnings() {
+			log.Warn(w)
+		}
+		s.Pairs = append(s.Pairs, p)
+	}
+	if f.ClientCA != "" {
+		file := absolute(f.ClientCA)
+		a, err := certs.ReadAuthority(file)
+		if err != nil {
+			if a = before.Authority(file); a == nil || !errors.Is(err, os.ErrPermission) {
+				return nil, usageError("--client-ca: %w", err)
+			}
+			log.Warn("the client CA serves as it was read before root's rights were given up", "error", err)
+		}
+		s.ClientCA = a
+	}
+	return s, nil
+}
+
+// speaksTLS says whether a listener does.
+func (s *workerSettings) speaksTLS(l listenerSetting) bool {
+	return s.TLS != nil && !l.Plain && !l.Redirect
+}
+
+// url is where a listener can be reached.
+func (s *workerSettings) url(l *inherited) string {
+	url := listenerURL(l.Listener)
+	if path, ok := strings.CutPrefix(url, "http:"); ok && s.speaksTLS(l.words.listenerSetting) {
+		url = "https:" + path
+	}
+	if l.words.Redirect {
+		url += " (redirected to https)"
+	}
+	return url
+}
+
+// portOf is the port of an address, that of https where it has none.
+func portOf(a net.Addr) int {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.Port
+	}
+	return 443
+}

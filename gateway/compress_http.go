@@ -1,0 +1,81 @@
+package gateway
+
+// code decides whether the body is compressed, of which total bytes are there, and returns the header record to send. A whole one is
+// compressed at once, for its length.
+func (s *httpResponse) code(head *responseHead, total int64) (headers []byte, err error) {
+	o := &s.k.out
+	headers, e := head.encode(o, s.q.head, acceptedCoding(s.q.fields), total)
+	switch {
+	case e == nil:
+		return headers, nil
+	case e.stream:
+		s.coded, s.f, s.left = e, untilClose, e.left
+		return headers, nil
+	}
+	shrunk, length, err := e.shrink(o)
+	if err != nil {
+		return nil, err
+	}
+	if shrunk {
+		s.coded = e
+	}
+	*head, s.f, s.left = e.head, byLength, length
+	return e.headers, nil
+}
+
+// writeCoded compresses and writes what was taken, and flushes it, so that the client can decode what the app gave so far; and ends a body
+// that is whole.
+func (s *httpResponse) writeCoded() (overrun bool, err error) {
+	o, e := &s.k.out, s.coded
+	defer e.sent()
+	if !e.stream {
+		s.left = 0
+		_, err := s.w.Write(e.coded())
+		return false, err
+	}
+	counted := s.left >= 0 // the app gave a length
+	for i := range o.Chunks {
+		size := chunkSizeOf(&o.Chunks[i])
+		if counted && size > s.left {
+			overrun = true
+			size = s.left
+		}
+		if size == 0 {
+			continue
+		}
+		if err := e.add(&o.Chunks[i], size, s.sendCoded); err != nil {
+			return overrun, err
+		}
+		if counted {
+			s.left -= size
+		}
+	}
+	if s.ended {
+		return overrun, nil
+	}
+	s.ended = counted && s.left == 0 || !counted && o.Complete
+	if err := e.flush(s.ended); err != nil {
+		return overrun, err
+	}
+	if s.ended {
+		e.end()
+	}
+	if err := s.sendCoded(); err != nil {
+		return overrun, err
+	}
+	if !o.Complete {
+		_ = s.control.Flush()
+	}
+	return overrun, nil
+}
+
+// sendCoded writes what came out of the encoder.
+func (s *httpResponse) sendCoded() error {
+	b := s.coded.coded()
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := s.w.Write(b)
+	s.coded.sent()
+	return err
+}

@@ -1,0 +1,6 @@
+"""An app beside the Django one."""
+
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+    return [b"blank"]

@@ -1,0 +1,3 @@
+from flask import Blueprint
+
+blog = Blueprint("blog", __name__, static_folder="files", static_url_path="/files")
