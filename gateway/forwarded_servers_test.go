@@ -131,3 +131,22 @@ func TestAPROXYHeaderComesBeforeTheHandshake(t *testing.T) {
 		t.Error("a handshake without a PROXY header")
 	}
 }
+
+func TestAGoHandlerSeesTheClientAsAnAppDoes(t *testing.T) {
+	seen := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.RemoteAddr, " ", r.Host, " ", r.Header["X-Forwarded-For"], r.Header["X-Real-Ip"])
+	})
+	const lines = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: outside.example\r\nX-Real-IP: 192.0.2.8\r\n"
+	ts := serveTLS(t, hello, func(s *Server) { s.Mounts, s.TrustedProxies = []Mount{{Handler: seen}}, trusted(t, "127.0.0.1") })
+	const want = "192.0.2.7:0 outside.example [192.0.2.7] [192.0.2.8]"
+	c := ts.client(tls.Client(ts.dial().Conn, clientTLS("http/1.1")))
+	c.send("GET /a HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n")
+	c.want(200, want)
+	if _, body := overHTTP2(t, ts, nil, lines); body != want {
+		t.Error(body)
+	}
+	ts = serve(t, hello, func(s *Server) { s.Mounts = []Mount{{Handler: seen}} })
+	c = ts.dial()
+	c.send("GET /a HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n")
+	c.want(200, c.LocalAddr().String()+" h [] []")
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -67,7 +68,26 @@ func (c *conn) httpRequest(q *request, body *handlerBody) (*http.Request, error)
 			r.Header[key] = append(r.Header[key], string(q.fields[i].value))
 		}
 	}
+	c.ends.applyTo(r, q)
 	return r, nil
+}
+
+// applyTo gives a Go handler's request what an app would see of the client: by the word of trusted proxies, and of nobody else.
+func (e *endpoints) applyTo(r *http.Request, q *request) {
+	if e.proxies != nil {
+		o := e.proxies.origin(q)
+		if o.addr.IsValid() {
+			r.RemoteAddr = net.JoinHostPort(o.addr.String(), strconv.Itoa(max(o.port, 0)))
+		}
+		if o.host != nil {
+			r.Host = string(o.host)
+		}
+	}
+	for name := range r.Header {
+		if e.hides([]byte(name)) {
+			delete(r.Header, name)
+		}
+	}
 }
 
 // run calls the handler and ends the response.

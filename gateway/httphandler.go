@@ -57,6 +57,9 @@ func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *reques
 		return
 	}
 	if mount.Handler != nil {
+		if c != nil {
+			c.ends.applyTo(r, q)
+		}
 		mount.Handler.ServeHTTP(w, r)
 		return
 	}
