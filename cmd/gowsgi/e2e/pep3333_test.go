@@ -68,9 +68,9 @@ func TestEnvironIsNewForEachRequest(t *testing.T) {
 
 func TestHeaderNamesWithAnUnderscoreAreDropped(t *testing.T) {
 	t.Parallel()
-	env := getJSON[map[string]any](t, shared(t, "environ"), "/", "X_Forwarded_For: 6.6.6.6", "X-Forwarded-For: 1.2.3.4", "Content_Length: 7", "Only_Under: 1")
-	if env["HTTP_X_FORWARDED_FOR"] != "1.2.3.4" || env["HTTP_CONTENT_LENGTH"] != nil || env["HTTP_ONLY_UNDER"] != nil {
-		t.Errorf("%v %v %v", env["HTTP_X_FORWARDED_FOR"], env["HTTP_CONTENT_LENGTH"], env["HTTP_ONLY_UNDER"])
+	env := getJSON[map[string]any](t, shared(t, "environ"), "/", "X_User: mallory", "X-User: alice", "Content_Length: 7", "Only_Under: 1")
+	if env["HTTP_X_USER"] != "alice" || env["HTTP_CONTENT_LENGTH"] != nil || env["HTTP_ONLY_UNDER"] != nil {
+		t.Errorf("%v %v %v", env["HTTP_X_USER"], env["HTTP_CONTENT_LENGTH"], env["HTTP_ONLY_UNDER"])
 	}
 }
 
