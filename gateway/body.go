@@ -198,7 +198,6 @@ func (c *conn) streamBody(k *call, d *bodyDecoder) error {
 		c.mu.Lock()
 		c.wantsBody = false
 		c.mu.Unlock()
-		c.streamed(k)
 		waiting, over := k.push(c, p)
 		if d.done {
 			c.bodyLeft.Store(0)

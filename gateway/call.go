@@ -315,6 +315,9 @@ func (k *call) push(c *conn, p []byte) (waiting int64, over bool) {
 	if k.c != c || k.done {
 		return 0, true
 	}
+	if k.log.began != 0 {
+		k.log.bytesIn = c.came()
+	}
 	waiting, err := k.x.PushBody(p)
 	if err != nil {
 		k.x.EndBody(err)

@@ -161,3 +161,19 @@ func TestAResponseThatMayBeCompressedVariesAndHasAWeakETag(t *testing.T) {
 		})
 	}
 }
+
+// FuzzAcceptEncoding: a client gets no coding that it did not name, by "*" at least.
+func FuzzAcceptEncoding(f *testing.F) {
+	for _, seed := range []string{"gzip", "br;q=0.5, *", "identity;q=0, zstd;q=1.000", "x-gzip ; q=0.001", ",;,*;q=", "gzip;q=1.1"} {
+		f.Add(seed, "")
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		c := acceptedCoding([]field{{name: []byte("Accept-Encoding"), value: []byte(first)}, {name: []byte("accept-encoding"), value: []byte(second)}})
+		if c >= codings {
+			t.Fatalf("%q, %q: coding %d", first, second, c)
+		}
+		if all := strings.ToLower(first + "," + second); c != identity && !strings.Contains(all, codingNames[c]) && !strings.Contains(all, "*") {
+			t.Fatalf("%q, %q: %s", first, second, codingNames[c])
+		}
+	})
+}

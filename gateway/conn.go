@@ -139,7 +139,7 @@ func (c *conn) abandon(k *call) {
 func (c *conn) panicked() {
 	defer func() { _ = recover() }() // the host itself may be what panics
 	if k := c.k; c.isOver() || k != nil && k.takeOver(c, errPanic, 500) {
-		c.answer(appendPlain(nil, 500, false, false, false))
+		c.answerOwn(appendPlain(nil, 500, false, false, false), 500, nil, nil)
 		c.linger()
 	}
 }
@@ -268,6 +268,7 @@ func (c *conn) submit(k *call, q *request, d *bodyDecoder, mount *Mount) (stream
 	if q.expect && !s.StreamInput && (d.chunked || d.left > int64(here)) {
 		if k.expects = s.expecting.begin(); !k.expects && here == 0 && !c.answer(continueLine) {
 			k.recycle()
+			c.logOwn(q, nil, 0, c.whyCut(), 0, 0)
 			return false, false
 		}
 	}
@@ -355,6 +356,7 @@ func (c *conn) give(k *call, q *request, mount *Mount, wake bool) error {
 	c.mu.Lock()
 	if c.cut {
 		c.mu.Unlock()
+		c.arrival.at = k.log.began // whoever answers logs it
 		return errBeingCut
 	}
 	c.busy, c.how, c.wantsBody = true, endKeep, false
@@ -365,6 +367,7 @@ func (c *conn) give(k *call, q *request, mount *Mount, wake bool) error {
 		c.mu.Lock()
 		c.busy = false
 		c.mu.Unlock()
+		c.arrival.at = k.log.began
 	}
 	return err
 }

@@ -86,6 +86,7 @@ func appendEnviron(rec []byte, q *request, path []byte, mount *Mount, fixed []by
 	if host != nil {
 		rec = pyhost.AppendPair(rec, "HTTP_HOST", text(host))
 	}
+	q.sumNames()
 	for i := range q.fields {
 		rec = appendField(rec, q, i, e, length)
 	}
@@ -130,7 +131,7 @@ func appendField(rec []byte, q *request, i int, e *endpoints, length int64) []by
 		}
 	}
 	for j := range i {
-		if equalFold(name, q.fields[j].name) {
+		if q.mayBeSame(i, j) && equalFold(name, q.fields[j].name) {
 			return rec
 		}
 	}
@@ -143,10 +144,10 @@ func appendField(rec []byte, q *request, i int, e *endpoints, length int64) []by
 	case "HTTP_COOKIE":
 		sep = "; "
 	}
-	value := f.value
+	value := f.value[:len(f.value):len(f.value)] // the first append copies it, and the others find room
 	for j := i + 1; j < len(q.fields); j++ {
-		if equalFold(name, q.fields[j].name) {
-			value = append(append(value[:len(value):len(value)], sep...), q.fields[j].value...)
+		if q.mayBeSame(i, j) && equalFold(name, q.fields[j].name) {
+			value = append(append(value, sep...), q.fields[j].value...)
 		}
 	}
 	return pyhost.AppendPair(rec, text(key), text(value))

@@ -126,7 +126,7 @@ func (l *loggedResponse) answered(s *httpResponse, environ []byte, whole bool) {
 	case !whole:
 		l.settle(accesslog.ClientGone)
 	default:
-		l.settle(accesslog.OK)
+		l.settle(l.e.Ended)
 	}
 }
 

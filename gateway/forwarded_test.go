@@ -249,7 +249,8 @@ var forwardingNames = []string{
 	"X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Protocol", "X-Forwarded-Server", "X-Forwarded-By", "X-Forwarded-User",
 	"X-Real-IP", "X-Real-Port", "X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP", "Fastly-Client-IP",
 	"X-Url-Scheme", "X-Scheme", "Front-End-Https", "Forwarded-For", "X-Original-Forwarded-For", "X-Original-Host", "X-Original-Proto",
-	"X-Envoy-External-Address", "X-Azure-ClientIP", "X-Appengine-User-IP",
+	"X-Envoy-External-Address", "X-Azure-ClientIP", "X-Appengine-User-IP", "X-Script-Name", "X-Original-URL",
+	"X-Rewrite-URL",
 }
 
 func TestFromOthersNoWordOfAProxyReachesTheApp(t *testing.T) {

@@ -34,6 +34,9 @@ func (c *conn) serveHandler(q *request, h http.Handler) bool {
 	case endClose:
 		c.linger()
 	case endReset:
+		c.mu.Lock()
+		c.how = how // so that finish does not tell the client that it has all
+		c.mu.Unlock()
 		c.reset()
 	}
 	return false

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 
 	"github.com/gowsgi/gowsgi/pyhost"
 )
@@ -72,18 +73,45 @@ func appendUnderscored(rec []byte, q *request, i int) []byte {
 		}
 	}
 	value := q.fields[i].value
+	value = value[:len(value):len(value)]
 	for j := range q.fields {
 		other := q.fields[j].name
 		switch {
-		case j == i || !sameKey(name, other):
+		case j == i || !q.mayBeSame(i, j) || !sameKey(name, other):
 		case j < i || bytes.IndexByte(other, '_') < 0:
 			return rec
 		default:
-			value = append(append(value[:len(value):len(value)], ','), q.fields[j].value...)
+			value = append(append(value, ','), q.fields[j].value...)
 		}
 	}
 	return pyhost.AppendPair(rec, text(appendKey(nil, name)), text(value))
 }
+
+// fewFields may be compared by pairs, even where their names are long and differ at their end alone.
+const fewFields = 32
+
+var nameSeed = maphash.MakeSeed()
+
+// sumNames prepares mayBeSame where there are many fields.
+func (q *request) sumNames() {
+	q.sums = nil
+	if len(q.fields) <= fewFields {
+		return
+	}
+	q.sums = make([]uint64, len(q.fields))
+	for i := range q.fields {
+		name := bytes.ToLower(q.fields[i].name)
+		for j, c := range name {
+			if c == '_' {
+				name[j] = '-'
+			}
+		}
+		q.sums[i] = maphash.Bytes(nameSeed, name)
+	}
+}
+
+// mayBeSame is false where the names of two fields are different keys for certain.
+func (q *request) mayBeSame(i, j int) bool { return q.sums == nil || q.sums[i] == q.sums[j] }
 
 // sameKey says whether two names become one key of the environ.
 func sameKey(a, b []byte) bool {
@@ -140,9 +168,9 @@ func isForwarding(name []byte) bool {
 	case 12:
 		return is("x-url-scheme")
 	case 13:
-		return is("forwarded-for")
+		return is("forwarded-for", "x-script-name", "x-rewrite-url")
 	case 14:
-		return is("true-client-ip")
+		return is("true-client-ip", "x-original-url")
 	case 15:
 		return is("front-end-https", "x-original-host")
 	case 16:

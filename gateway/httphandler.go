@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -65,9 +66,6 @@ func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *reques
 	}
 	req := pyhost.Request{App: mount.App, Timeout: mount.timeout(h.requestTimeout), QueueTimeout: h.queueTimeout, Backlog: h.backlog}
 	body := spool{dir: h.SpoolDir, limit: h.MaxBodySize}
-	if h.server != nil {
-		body.store = &h.server.bodies
-	}
 	if h.server != nil {
 		body.store = &h.server.bodies
 	}
@@ -182,13 +180,26 @@ func requestOf(r *http.Request) *request {
 	return q
 }
 
+// readAll takes more memory as the body comes: a connection of HTTP/2 may announce a hundred of them, and send nothing.
 func readAll(body *spool, r *http.Request) error {
-	if r.ContentLength > 0 && r.ContentLength <= maxBodyMemory {
-		body.expect(int(r.ContentLength))
+	p := getBuffer(0)
+	defer func() { p.put() }()
+	for {
+		n, err := r.Body.Read(p.b)
+		if n > 0 {
+			if err := body.write(p.b[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case n == len(p.b) && n < bodyWindow:
+			p = p.grow(0, 2*n)
+		}
 	}
-	p := getBuffer(bodyWindow)
-	defer p.put()
-	return copyBody(r, p.b, body.write)
 }
 
 // httpPlain answers instead of the app.

@@ -41,6 +41,7 @@ func (s *httpResponse) run(gone <-chan struct{}) bool {
 		}
 		if f := s.file(); f != nil {
 			k.finish() // what the app still gives is dropped
+			s.begun = true
 			f.serve(s.h.SendFile, s.w, s.r, s.h.Logger.With("request", s.r.RequestURI))
 			return true
 		}

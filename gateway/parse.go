@@ -13,6 +13,7 @@ type request struct {
 	http10 bool
 	http2  bool
 	fields []field
+	sums   []uint64 // of the fields' names, see mayBeSame; nil: there are few
 
 	host          []byte // of the Host field; the authority of an absolute form comes before it
 	contentLength int64  // -1 where there is none

@@ -104,7 +104,9 @@ func (c *conn) loop(p *poller) loopResult {
 	r := loopHandOver
 	switch {
 	case err == syscall.EAGAIN:
-		r = loopDone
+		if c.ready.Load()&readable == 0 {
+			r = loopDone
+		}
 	case err != nil:
 		if c.isOver() {
 			r = loopEnd

@@ -47,7 +47,7 @@ func (c *conn) prelude(l *listener) {
 	switch state.NegotiatedProtocol {
 	case "", "http/1.1":
 	case "h2":
-		c.requestCame()
+		c.deadline.Store(0) // net/http has its own; until a request comes the connection can be closed for others
 		c.s.h2.serve(conn)
 		return
 	default: // acme-tls/1 (RFC 8737), whose handshake is all there is

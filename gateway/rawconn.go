@@ -166,7 +166,9 @@ func (c *rawConn) readInto(p []byte) (n int, err error) {
 func (c *rawConn) readTLS(p []byte) (n int, err error) {
 	n, err = c.tls.read(p)
 	if err == syscall.EAGAIN {
-		c.ready.And(^uint32(hungUp))
+		if c.ready.Load()&readable == 0 { // else there is more, and its end may be known already
+			c.ready.And(^uint32(hungUp))
+		}
 	} else {
 		c.ready.Or(readable) // there may be plaintext left
 	}

@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"bytes"
-	"sync/atomic"
+	"io"
 	"time"
 
 	"github.com/gowsgi/gowsgi/gateway/accesslog"
@@ -11,8 +11,8 @@ import (
 // requestLog is what the access log will say of a call. Guarded as the call's response is.
 type requestLog struct {
 	began      time.Duration // 0: there is no log
-	bytesIn    int64         // atomic where the body is streamed
-	sentBefore int64         // of rawConn.sent
+	bytesIn    int64
+	sentBefore int64 // of rawConn.sent
 	headOut    int64
 	status     int
 	ended      accesslog.Ended
@@ -42,13 +42,6 @@ func (c *conn) beginLog(k *call) {
 	c.arrival.at = 0
 }
 
-// streamed notes that more of the body was read. On the connection's goroutine.
-func (c *conn) streamed(k *call) {
-	if c.s.AccessLog != nil {
-		atomic.StoreInt64(&k.log.bytesIn, c.came())
-	}
-}
-
 // plain notes that the server answers the call itself, with b.
 func (l *requestLog) plain(status int, b []byte) {
 	if l.began != 0 {
@@ -74,7 +67,7 @@ func headLength(b []byte) int { return bytes.Index(b, []byte("\r\n\r\n")) + len(
 // add logs the call, whose response is over. k.mu is held.
 func (l *requestLog) add(k *call, c *conn, how ending) {
 	e := accesslog.Entry{
-		Start: l.began, End: accesslog.Now(), Status: l.status, Ended: l.ended, BytesIn: atomic.LoadInt64(&l.bytesIn),
+		Start: l.began, End: accesslog.Now(), Status: l.status, Ended: l.ended, BytesIn: l.bytesIn,
 		BytesOut: c.sent - l.sentBefore, HeadOut: l.headOut, Environ: k.rec, Headers: l.headers,
 	}
 	if l.ended == accesslog.OK && (how == endCut || how == endReset) {
@@ -112,6 +105,7 @@ func (c *conn) logOwn(q *request, line []byte, status int, ended accesslog.Ended
 			line = line[:i]
 		}
 		e.Line = append([]byte{}, line...)
+		e.BytesIn = c.received - c.arrival.before // nothing of it was used up
 	}
 	c.arrival.at = 0
 	c.s.AccessLog.Add(&e)
@@ -150,17 +144,27 @@ func (l *handlerLog) end(c *conn, w *handlerResponse, how ending) {
 		return
 	}
 	e := accesslog.Entry{
-		Start: c.arrival.at, End: accesslog.Now(), Status: w.status, BytesIn: c.came(), BytesOut: c.sent - l.before, HeadOut: w.headOut,
-		Environ: l.environ, Headers: w.rec,
+		Start: c.arrival.at, End: accesslog.Now(), BytesIn: c.came(), BytesOut: c.sent - l.before, HeadOut: w.headOut, Environ: l.environ, Headers: w.rec,
 	}
-	switch {
-	case w.err != nil:
-		e.Ended = c.whyCut()
-	case !w.begun: // it panicked
-		e.Status, e.Ended, e.Headers = 500, accesslog.AppError, nil
-	case how == endReset:
-		e.Ended = accesslog.AppError
+	e.Status, e.Ended = w.ended(how)
+	if !w.begun {
+		e.Headers = nil
 	}
 	c.arrival.at = 0
 	c.s.AccessLog.Add(&e)
+}
+
+// ended is the status that the response was given, and why it ended.
+func (w *handlerResponse) ended(how ending) (status int, why accesslog.Ended) {
+	switch {
+	case w.err == io.ErrUnexpectedEOF: // its file is shorter than it was
+		return w.status, accesslog.AppError
+	case w.err != nil:
+		return w.status, w.c.whyCut()
+	case !w.begun: // it panicked, and abort answered
+		return 500, accesslog.AppError
+	case how == endReset:
+		return w.status, accesslog.AppError
+	}
+	return w.status, accesslog.OK
 }

@@ -4,17 +4,22 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gowsgi/gowsgi/gateway/accesslog"
+	"github.com/gowsgi/gowsgi/gateway/static"
+	"github.com/gowsgi/gowsgi/pyhost"
 )
 
 // entry is a line of the JSON access log.
@@ -148,7 +153,7 @@ func TestEachWayOfEndingGivesOneEntry(t *testing.T) {
 			r.Fail()
 		}, status: 200, ended: "cut", in: len(get), body: -1},
 		{name: "400", send: "GET / HTTP/1.1\r\nHost : h\r\n\r\n", status: 400, ended: "refused", in: 28, body: 16},
-		{name: "408", send: get[:20], set: func(s *Server) { s.HeaderTimeout = 20 * time.Millisecond }, status: 408, ended: "refused", in: -1, body: 20},
+		{name: "408", send: get[:20], set: func(s *Server) { s.HeaderTimeout = 20 * time.Millisecond }, status: 408, ended: "refused", in: 20, body: 20},
 		{name: "408 of a body", send: post + "123", set: func(s *Server) { s.BodyTimeout = 20 * time.Millisecond }, status: 408, ended: "refused", in: len(post) + 3, body: 20},
 		{name: "413", send: post + "12345", set: func(s *Server) { s.MaxBodySize = 4 }, status: 413, ended: "refused", in: len(post), body: -1},
 		{name: "413 of a stream", send: "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n", run: echo,
@@ -476,5 +481,113 @@ func TestRequestsOverTLSAreLogged(t *testing.T) {
 	c.get("/")
 	if e := l.entries(1)[0]; e.Scheme != "https" || e.Protocol != "HTTP/1.1" || e.BytesIn != 27 || e.BodyBytesOut != len("hello /") || e.Ended != "ok" {
 		t.Errorf("%+v", e)
+	}
+}
+
+func TestABodyThatGoesOnAfterItsResponseChangesNoOtherEntry(t *testing.T) {
+	l := newLogged(t)
+	ts := serve(t, hello, l.set, func(s *Server) { s.StreamInput = true })
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 150 {
+				nc, err := net.Dial("tcp", ts.addr.String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = nc.Write([]byte("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"))
+				for range 3 {
+					_, _ = nc.Write([]byte("5\r\n12345\r\n"))
+				}
+				_ = nc.Close()
+			}
+		})
+	}
+	all.Wait()
+}
+
+type refusingApp struct{ *fakeApp }
+
+func (a refusingApp) NewExchange() pyhost.Exchange { return refusingExchange{a.fakeApp.NewExchange()} }
+
+type refusingExchange struct{ pyhost.Exchange }
+
+func (refusingExchange) Submit(*pyhost.Request, pyhost.Sink) error { return errors.New("no more") }
+
+func TestARequestThatTheAppCanNotBeGivenIsLogged(t *testing.T) {
+	l := newLogged(t)
+	ts := serve(t, hello, l.set, func(s *Server) { s.App = refusingApp{s.App.(*fakeApp)} })
+	c := ts.dial()
+	c.get("/")
+	if e := l.entries(1)[0]; e.Status != 503 || e.Ended != "refused" || e.BytesIn == 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+type panickingApp struct{ *fakeApp }
+
+func (panickingApp) NewExchange() pyhost.Exchange { panic("no exchange") }
+
+func TestAPanicBeforeTheAppHasTheRequestIsLogged(t *testing.T) {
+	l := newLogged(t)
+	ts := serve(t, hello, l.set, func(s *Server) { s.App = panickingApp{s.App.(*fakeApp)} })
+	ts.panics = true
+	c := ts.dial()
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12") // its body is read into an exchange
+	c.want(500, "500 Internal Server Error\n")
+	if e := l.entries(1)[0]; e.Status != 500 || e.Ended != "refused" {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestAFileThatTheAppNamesIsLoggedAsOK(t *testing.T) {
+	dir := fileFolder(t)
+	l := newLogged(t)
+	ts := serve(t, named("X-Sendfile"), l.set, sending(t, static.SenderOptions{Roots: []string{dir}}))
+	ts.dial().get("/?" + dir + "/page.txt")
+	if e := l.entries(1)[0]; e.Status != 200 || e.Ended != "ok" || e.BodyBytesOut != 10 {
+		t.Errorf("%+v", e)
+	}
+	sender, err := static.NewSender(static.SenderOptions{Roots: []string{dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = newLogged(t)
+	ts = foreignServer(t, "net/http", named("X-Sendfile"), HandlerOptions{AccessLog: l.log, SendFile: sender})
+	ts.dial().get("/?" + dir + "/page.txt")
+	if e := l.entries(1)[0]; e.Status != 200 || e.Ended != "ok" || e.BodyBytesOut != 10 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestAFileThatShrinksWhileItIsSentIsTheServersFault(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f.bin")
+	for _, kind := range []string{"X-Sendfile", "handler"} {
+		if err := os.WriteFile(path, make([]byte, 32<<20), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l := newLogged(t)
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })
+		ts := serve(t, named("X-Sendfile"), l.set, sending(t, static.SenderOptions{Roots: []string{dir}}), func(s *Server) {
+			s.Mounts = []Mount{{}, {Prefix: "/go", Handler: h}}
+		})
+		c := ts.dial()
+		target := "/?" + path
+		if kind == "handler" {
+			target = "/go"
+		}
+		c.send("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")
+		if _, err := c.r.ReadByte(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, 100); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, c.r)
+		if e := l.entries(1)[0]; e.Status != 200 || e.Ended != "app_error" {
+			t.Errorf("%s: %+v", kind, e)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/gowsgi/gowsgi/gateway/static"
 	"github.com/gowsgi/gowsgi/pyhost"
@@ -84,7 +85,7 @@ func (f *namedFile) addHeaders(header http.Header) {
 	}
 }
 
-// serve sends the file. One that is not there is answered 404, one that may not be sent 500; the log says which it was, the client is not told.
+// serve sends the file. One that is not there is answered 404, one that may not be sent 500, one too many 503; the log says which it was, the client is not told.
 func (f *namedFile) serve(s *static.Sender, w http.ResponseWriter, r *http.Request, log *slog.Logger) {
 	f.addHeaders(w.Header())
 	send := s.SendFile
@@ -97,9 +98,12 @@ func (f *namedFile) serve(s *static.Sender, w http.ResponseWriter, r *http.Reque
 	}
 	log.Error("gateway: a file that the app named can't be sent", "error", err)
 	clear(w.Header())
-	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, static.ErrOutside) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, static.ErrOutside):
 		httpPlain(w, http.StatusNotFound)
-	} else {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		httpPlain(w, http.StatusServiceUnavailable)
+	default:
 		httpPlain(w, http.StatusInternalServerError)
 	}
 }
@@ -136,7 +140,8 @@ func (k *call) serveFile(c *conn) ending {
 	w.mayKeep = func() bool { return k.keepAlive && c.mayKeepAlive(k) }
 	send := func(w http.ResponseWriter, r *http.Request) { k.sends.serve(k.s.SendFile, w, r, k.logger()) }
 	how := w.run(http.HandlerFunc(send), fileRequest(k.rec))
-	k.log.status, k.log.headers = w.status, k.sends.headers
+	k.log.status, k.log.ended = w.ended(how)
+	k.log.headers = k.sends.headers
 	k.log.headOut += w.headOut
 	return how
 }

@@ -26,9 +26,6 @@ type spool struct {
 	err    error
 }
 
-// expect makes room for n bytes at once, as far as a mere announcement is worth it.
-func (s *spool) expect(n int) { s.memory = getBuffer(min(n, bodyWindow)) }
-
 func (s *spool) write(p []byte) error {
 	size := s.size + int64(len(p))
 	if s.limit > 0 && size > s.limit {

@@ -13,7 +13,7 @@ func appendTLS(rec []byte, state *tls.ConnectionState) []byte {
 	rec = pyhost.AppendPair(rec, "HTTPS", "on")
 	rec = pyhost.AppendPair(rec, "SSL_PROTOCOL", protocolName(state.Version))
 	rec = pyhost.AppendPair(rec, "SSL_CIPHER", tls.CipherSuiteName(state.CipherSuite))
-	if state.ServerName != "" {
+	if name := []byte(state.ServerName); len(name) > 0 && len(name) <= 255 && validAuthority(name) { // crypto/tls takes any bytes
 		rec = pyhost.AppendPair(rec, "SSL_TLS_SNI", state.ServerName)
 	}
 	if len(state.PeerCertificates) == 0 || len(state.VerifiedChains) == 0 {

@@ -17,16 +17,19 @@ type tlsLayer struct {
 	conn    *tls.Conn
 	tcp     bool
 	drained bool // the last read emptied the socket, but for what the poller told since; the reader's
+	turn    int  // bytes that were read since there was nothing to read, or too much; the reader's
 
 	mu      sync.Mutex // guards what follows: the reader may write too, to answer a key update
 	gather  bool       // more is written at once
+	answers int        // bytes of pending that the reader wrote
 	pending []byte     // encrypted, and not taken by the client
 	p       *buffer    // memory of pending, nil where there is none
 }
 
 const (
-	tlsWriteSize = 64 << 10  // bytes that are encrypted at once of a long response
-	maxUnread    = 256 << 10 // bytes of answers to key updates that wait for a client which reads nothing
+	tlsWriteSize = 64 << 10 // bytes that are encrypted at once of a long response
+	maxUnread    = 16 << 10 // bytes of answers to key updates that wait for a client which reads nothing
+	readAtOnce   = 32 << 10 // bytes of records after which the poller's loop leaves them to a goroutine: most may be key updates, which take long
 )
 
 // detach makes the connection that conn works on, by w, one of the poll loop.
@@ -59,10 +62,17 @@ func (t *tlsLayer) read(p []byte) (int, error) {
 
 // receive is the Read of crypto/tls's transport.
 func (t *tlsLayer) receive(p []byte) (int, error) {
+	if t.turn >= readAtOnce {
+		t.turn = 0
+		t.c.ready.Or(readable)
+		return 0, errAgain{}
+	}
 	if t.c.ready.And(^uint32(socketFed))&(socketFed|hungUp) == 0 && t.drained {
+		t.turn = 0
 		return 0, errAgain{}
 	}
 	n, errno := rawRead(t.c.sock, p)
+	t.turn += n
 	t.drained = errno == syscall.EAGAIN || t.tcp && n > 0 && n < len(p)
 	switch {
 	case errno == syscall.EAGAIN:
@@ -75,10 +85,17 @@ func (t *tlsLayer) receive(p []byte) (int, error) {
 	return n, nil
 }
 
-// transmit is the Write of crypto/tls's transport. It takes all.
+// transmit is the Write of crypto/tls's transport. It takes all, but from the reader of a client that reads nothing: crypto/tls would go on
+// answering, error or not, so that the connection ends.
 func (t *tlsLayer) transmit(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.gather {
+		if t.answers += len(p); t.answers > maxUnread {
+			_ = syscall.Shutdown(t.c.sock, syscall.SHUT_RDWR)
+			return 0, errUnread
+		}
+	}
 	t.reserve(len(p))
 	t.pending = append(t.pending, p...)
 	if t.gather {
@@ -86,9 +103,6 @@ func (t *tlsLayer) transmit(p []byte) (int, error) {
 	}
 	if _, errno := t.flushLocked(); errno != 0 && errno != syscall.EAGAIN {
 		return 0, os.NewSyscallError("write", errno)
-	}
-	if len(t.pending) > maxUnread {
-		return 0, errUnread
 	}
 	return len(p), nil
 }
@@ -132,7 +146,7 @@ func (t *tlsLayer) flushLocked() (n int, errno syscall.Errno) {
 	}
 	if len(t.pending) == 0 {
 		t.p.put()
-		t.p, t.pending = nil, nil
+		t.p, t.pending, t.answers = nil, nil, 0
 	}
 	return n, errno
 }

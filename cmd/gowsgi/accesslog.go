@@ -96,9 +96,14 @@ func toKind(w io.Writer, pipe bool, o *accesslog.Options) io.Writer {
 	return accesslog.ToFile(w)
 }
 
+// isPipe says whether it is a pipe or a socket, as of systemd's journal: both mix long writes of several processes.
 func isPipe(fd int) bool {
 	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
+	if unix.Fstat(fd, &st) != nil {
+		return false
+	}
+	kind := st.Mode & unix.S_IFMT
+	return kind == unix.S_IFIFO || kind == unix.S_IFSOCK
 }
 
 // reopen opens the file anew. It waits for a write that waits for who reads a pipe.

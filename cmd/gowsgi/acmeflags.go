@@ -40,17 +40,7 @@ func (f *acmeFlags) settings(dir string, listeners []listenerSetting) (*acme.Set
 			s.Domains = append(s.Domains, string(d))
 		}
 	}
-	withTLS := len(listeners) == 0 // the settings are only tried
-	for _, l := range listeners {
-		if l.Plain || l.Redirect {
-			s.OverHTTP = true
-		} else {
-			withTLS = true
-		}
-	}
-	if !withTLS {
-		return nil, usageError("--acme: no listener speaks TLS: each --bind says plain or redirect")
-	}
+	s.OverHTTP = slices.ContainsFunc(listeners, func(l listenerSetting) bool { return l.Plain || l.Redirect })
 	if s.Storage == "" {
 		var err error
 		if s.Storage, err = acme.DefaultStorage(); err != nil {

@@ -49,6 +49,12 @@ func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sourc
 		return err
 	}
 	logger := newLogger(o.Log)
+	if _, err := c.tlsFlags.settings(dir, len(c.ACME) > 0, nil, logger); err != nil {
+		return err
+	}
+	if _, err := lookup(&c.serveCmd); err != nil {
+		return err
+	}
 	host, p, err := c.open(dir, mounts, pyhost.Options{Logger: logger})
 	if err != nil {
 		return err

@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -95,6 +97,7 @@ func (l *commandLine) parse(stdout, stderr io.Writer) (*parsed, error) {
 		kong.DefaultEnvars(config.Prefix[:len(config.Prefix)-1]),
 		kong.Vars{"cpus": strconv.Itoa(runtime.GOMAXPROCS(0)), "acme": acme.DefaultDirectory}, // what affinity and the cgroup grant
 		kong.Resolvers(p.sources),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeTime)),
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
 		kong.Exit(func(int) { p.helped = true }),
@@ -110,6 +113,20 @@ func (l *commandLine) parse(stdout, stderr io.Writer) (*parsed, error) {
 		return p, usageError("%w; see gowsgi --help", p.sources.Explain(err))
 	}
 	return p, nil
+}
+
+// decodeTime reads a time of the command line.
+func decodeTime(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("time", &text); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is no time such as 30s or 2m", text)
+	}
+	target.SetInt(int64(d))
+	return nil
 }
 
 // reparse is what the command line of serve, the variables as they were at the start and the configuration file as it is now say. Paths are

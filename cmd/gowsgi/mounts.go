@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,11 +18,16 @@ func (m *mount) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not PREFIX=APP, such as /api=api:app", text)
 	case !strings.HasPrefix(prefix, "/"):
 		return fmt.Errorf("the prefix of %q does not start with a slash", text)
-	case strings.Contains(prefix, "//") || strings.ContainsAny(prefix, "?#"):
+	case strings.Contains(prefix, "//") || strings.ContainsAny(prefix, "?#") || hasDots(prefix):
 		return fmt.Errorf("the prefix of %q is not a URL path", text)
 	}
 	*m = mount{strings.TrimSuffix(prefix, "/"), app}
 	return nil
+}
+
+// hasDots says whether a path has a segment that clients take out before they ask.
+func hasDots(path string) bool {
+	return slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "." || segment == ".." })
 }
 
 func (m mount) String() string {

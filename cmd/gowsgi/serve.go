@@ -17,18 +17,32 @@ import (
 	"github.com/gowsgi/gowsgi/gateway/accesslog"
 )
 
+// serveCmd is in the order of --help, gowsgi check and README.
 type serveCmd struct {
-	appFlags
-	limitFlags
-	proxyFlags
+	Bind []bind `default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Where to listen: host:port, :port, [::1]:port, unix:PATH, or fd:N for an inherited socket. Words may follow: proxy-protocol, plain, redirect, and for a unix socket mode=0660 user=NAME group=NAME. Can be repeated. Default: ${default}."`
+
 	tlsFlags
 	acmeFlags
+	proxyFlags
+	appFlags
 	staticFlags
 	responseFlags
 
-	Bind             []bind           `default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Where to listen: host:port, :port, [::1]:port, unix:PATH, or fd:N for an inherited socket. Words may follow: proxy-protocol, plain, redirect, and for a unix socket mode=0660 user=NAME group=NAME. Can be repeated. Default: ${default}."`
 	Workers          int              `default:"${cpus}" help:"How many worker processes. Default: one for each CPU that this process may use, here ${cpus}."`
 	Threads          int              `default:"16" help:"How many Python threads of each worker run the app at most."`
+	Preload          preload          `placeholder:"force" help:"Import the app once, in a process that workers are forked from: they share its memory, and start at once. With =force also where the app has threads after its import, which workers then don't have."`
+	Warmup           []string         `placeholder:"PATH" help:"With --preload: ask the app for this path before workers are forked. Can be repeated."`
+	HealthPath       string           `placeholder:"PATH" help:"Path of the app that a new worker must answer with less than 500 before it serves."`
+	StartTimeout     time.Duration    `default:"2m" placeholder:"TIME" help:"How long a worker may take to import the app and answer the probe. 0: no limit. Default: ${default}."`
+	GracefulTimeout  time.Duration    `default:"30s" placeholder:"TIME" help:"How long requests in hand may take to finish after SIGTERM, and those of a worker that is replaced. Default: ${default}."`
+	RequestTimeout   []requestTimeout `placeholder:"[PREFIX=]TIME" help:"How long the app may take for a request; then the client gets 504 and the app an exception. With a prefix only the app that is mounted there; can be repeated. Default: no limit."`
+	MaxStuck         int              `default:"3" placeholder:"N" help:"Replace a worker in which so many threads did not come back from a request that timed out. 0: never. Default: ${default}."`
+	GILTimeout       time.Duration    `name:"gil-timeout" default:"10s" placeholder:"TIME" help:"Replace a worker in which nobody could have the GIL for so long. 0: never. Default: ${default}."`
+	QueueTimeout     time.Duration    `placeholder:"TIME" help:"How long a request may wait for a Python thread; then the client gets 503. Default: no limit."`
+	Backlog          int              `default:"2048" placeholder:"N" help:"How many requests of a worker may wait for a Python thread; more get 503. 0: any number. Default: ${default}."`
+	MaxRequests      int64            `placeholder:"N" help:"Replace a worker after so many requests, up to a tenth more. Default: no limit."`
+	MaxWorkerAge     time.Duration    `placeholder:"TIME" help:"Replace a worker after that time, up to a tenth more. Default: no limit."`
+	MaxWorkerRSS     size             `name:"max-worker-rss" placeholder:"SIZE" help:"Replace a worker that uses more memory. Default: no limit."`
 	StreamInput      bool             `help:"Call the app before its request body has arrived, for apps that show progress. A slow upload then holds a Python thread."`
 	SpoolDir         string           `placeholder:"FOLDER" help:"Where long bodies wait, in files without a name. Default: $TMPDIR or /tmp."`
 	SpoolLimit       size             `default:"64m" placeholder:"SIZE" help:"How much of one response may wait there for a slow client (64k, 16m, 1g); past that the app waits. Default: ${default}."`
@@ -37,28 +51,18 @@ type serveCmd struct {
 	BodyTimeout      time.Duration    `default:"60s" placeholder:"TIME" help:"How long a client may send nothing of a body that it owes. 0: no limit. Default: ${default}."`
 	WriteTimeout     time.Duration    `default:"60s" placeholder:"TIME" help:"How long a client may take nothing of a response. 0: no limit. Default: ${default}."`
 	IdleTimeout      time.Duration    `default:"75s" placeholder:"TIME" help:"How long a connection may wait for its next request. 0: no limit. Default: ${default}."`
-	GracefulTimeout  time.Duration    `default:"30s" placeholder:"TIME" help:"How long requests in hand may take to finish after SIGTERM, and those of a worker that is replaced. Default: ${default}."`
-	RequestTimeout   []requestTimeout `placeholder:"[PREFIX=]TIME" help:"How long the app may take for a request; then the client gets 504 and the app an exception. With a prefix only the app that is mounted there; can be repeated. Default: no limit."`
-	QueueTimeout     time.Duration    `placeholder:"TIME" help:"How long a request may wait for a Python thread; then the client gets 503. Default: no limit."`
-	Backlog          int              `default:"2048" placeholder:"N" help:"How many requests of a worker may wait for a Python thread; more get 503. 0: any number. Default: ${default}."`
-	MaxStuck         int              `default:"3" placeholder:"N" help:"Replace a worker in which so many threads did not come back from a request that timed out. 0: never. Default: ${default}."`
-	GILTimeout       time.Duration    `name:"gil-timeout" default:"10s" placeholder:"TIME" help:"Replace a worker in which nobody could have the GIL for so long. 0: never. Default: ${default}."`
-	StartTimeout     time.Duration    `default:"2m" placeholder:"TIME" help:"How long a worker may take to import the app and answer the probe. 0: no limit. Default: ${default}."`
-	ControlSocket    string           `placeholder:"PATH" help:"Where commands such as gowsgi reload reach the server. Default: in $$RUNTIME_DIRECTORY, $$XDG_RUNTIME_DIR/gowsgi or a folder of this user's in $$TMPDIR, by the first address."`
-	User             string           `placeholder:"NAME" help:"Become this user, by name or number, once the addresses are bound. Only root can."`
-	Group            string           `placeholder:"NAME" help:"Become this group. Default: the user's."`
-	Preload          preload          `placeholder:"force" help:"Import the app once, in a process that workers are forked from: they share its memory, and start at once. With =force also where the app has threads after its import, which workers then don't have."`
-	Warmup           []string         `placeholder:"PATH" help:"With --preload: ask the app for this path before workers are forked. Can be repeated."`
-	Umask            privileges.Umask `placeholder:"MASK" help:"Permissions that new files do not get, unix sockets among them, in octal: 027."`
-	PidFile          string           `placeholder:"PATH" help:"A file for the master's process number."`
-	LogFile          string           `placeholder:"PATH" help:"Append the log, and what the app prints, to a file, which SIGUSR1 opens anew. Default: standard error."`
-	AccessLog        string           `placeholder:"PATH" help:"Write a line for each request to a file, which SIGUSR1 opens anew, to standard output (-) or to the system's log (syslog, syslog:/SOCKET, syslog:HOST:PORT). Default: none."`
-	AccessLogFormat  string           `default:"combined" placeholder:"FORMAT" help:"What the lines are: combined, json, or a text with directives such as %h %t \"%r\" %s %b. Default: ${default}."`
-	RequestID        bool             `name:"request-id" help:"Give each request an id, which the app, the client (X-Request-ID) and the logs get. An access log that shows it does so too, as json does."`
-	HealthPath       string           `placeholder:"PATH" help:"Path of the app that a new worker must answer with less than 500 before it serves."`
-	MaxRequests      int64            `placeholder:"N" help:"Replace a worker after so many requests, up to a tenth more. Default: no limit."`
-	MaxWorkerAge     time.Duration    `placeholder:"TIME" help:"Replace a worker after that time, up to a tenth more. Default: no limit."`
-	MaxWorkerRSS     size             `name:"max-worker-rss" placeholder:"SIZE" help:"Replace a worker that uses more memory. Default: no limit."`
+
+	limitFlags
+
+	User            string           `placeholder:"NAME" help:"Become this user, by name or number, once the addresses are bound. Only root can."`
+	Group           string           `placeholder:"NAME" help:"Become this group. Default: the user's."`
+	Umask           privileges.Umask `placeholder:"MASK" help:"Permissions that new files do not get, unix sockets among them, in octal: 027."`
+	PidFile         string           `placeholder:"PATH" help:"A file for the master's process number."`
+	LogFile         string           `placeholder:"PATH" help:"Append the log, and what the app prints, to a file, which SIGUSR1 opens anew. Default: standard error."`
+	AccessLog       string           `placeholder:"PATH" help:"Write a line for each request to a file, which SIGUSR1 opens anew, to standard output (-) or to the system's log (syslog, syslog:/SOCKET, syslog:HOST:PORT). Default: none."`
+	AccessLogFormat string           `default:"combined" placeholder:"FORMAT" help:"What the lines are: combined, json, or a text with directives such as %h %t \"%r\" %s %b. Default: ${default}."`
+	RequestID       bool             `name:"request-id" help:"Give each request an id, which the app, the client (X-Request-ID) and the logs get. An access log that shows it does so too, as json does."`
+	ControlSocket   string           `placeholder:"PATH" help:"Where commands such as gowsgi reload reach the server. Default: in $$RUNTIME_DIRECTORY, $$XDG_RUNTIME_DIR/gowsgi or a folder of this user's in $$TMPDIR, by the first address."`
 }
 
 // Validate implements kong's interface.
@@ -76,6 +80,8 @@ func (c *serveCmd) Validate() error {
 		return fmt.Errorf("--workers must be from 1 to 1000")
 	case c.accessLogError() != nil:
 		return fmt.Errorf("--access-log-format: %w", c.accessLogError())
+	case c.AccessLogFormat != "combined" && c.AccessLog == "":
+		return fmt.Errorf("--access-log-format needs --access-log")
 	case c.HealthPath != "" && !isPath(c.HealthPath):
 		return fmt.Errorf("--health-path must be a URL's path, such as /health")
 	case c.Backlog > math.MaxInt32:

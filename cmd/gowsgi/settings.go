@@ -126,6 +126,9 @@ func (m *master) settingsOf(c *serveCmd) (*workerSettings, error) {
 		}
 	}
 	if s.TLSPort == 0 {
+		if s.TLS != nil && len(m.listeners) > 0 { // without, the settings are only tried
+			return nil, usageError("--certfile, --acme: no listener speaks TLS: each --bind says plain or redirect")
+		}
 		s.TLSPort = 443
 	}
 	if s.ACME, err = c.acmeFlags.settings(dir, s.Listeners); err != nil {

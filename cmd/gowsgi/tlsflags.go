@@ -16,20 +16,35 @@ import (
 
 // tlsFlags say with which certificates the listeners speak TLS, and whether clients need any.
 type tlsFlags struct {
-	Certfile      []string `placeholder:"PATH" help:"A certificate, with its chain, in PEM form: every listener speaks TLS then, unless --bind says plain or redirect. Can be repeated, for several names. It is read anew when it changes."`
-	Keyfile       []string `placeholder:"PATH" help:"The private key of the certificate, one for each --certfile, in their order. Default: in the certificate's file."`
-	ClientCA      string   `name:"client-ca" placeholder:"PATH" help:"Ask clients for a certificate that one of these has signed."`
-	ClientCert    string   `default:"required" enum:"required,optional" placeholder:"required" help:"Whether a client without a certificate is refused, where --client-ca is given: required or optional. Default: ${default}."`
-	TLSMinVersion string   `name:"tls-min-version" default:"1.2" enum:"1.2,1.3" placeholder:"1.2" help:"The oldest TLS that is spoken: 1.2 or 1.3. Default: ${default}."`
+	Certfile      []string   `placeholder:"PATH" help:"A certificate, with its chain, in PEM form: every listener speaks TLS then, unless --bind says plain or redirect. Can be repeated, for several names. It is read anew when it changes."`
+	Keyfile       []string   `placeholder:"PATH" help:"The private key of the certificate, one for each --certfile, in their order. Default: in the certificate's file."`
+	ClientCA      string     `name:"client-ca" placeholder:"PATH" help:"Ask clients for a certificate that one of these has signed."`
+	ClientCert    clientCert `placeholder:"WHETHER" help:"Whether a client without a certificate is refused, where --client-ca is given: required or optional. Default: required."`
+	TLSMinVersion string     `name:"tls-min-version" default:"1.2" enum:"1.2,1.3" placeholder:"1.2" help:"The oldest TLS that is spoken: 1.2 or 1.3. Default: ${default}."`
+}
+
+// clientCert is required, optional, or "" for required.
+type clientCert string
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *clientCert) UnmarshalText(text []byte) error {
+	if *c = clientCert(text); *c != "required" && *c != "optional" {
+		return fmt.Errorf("%q is neither required nor optional", text)
+	}
+	return nil
 }
 
 func (f *tlsFlags) check(binds []bind, acme bool) error {
 	speaks := len(f.Certfile) > 0 || acme
 	switch redirects := slices.ContainsFunc(binds, func(b bind) bool { return b.words.Redirect }); {
+	case len(f.Keyfile) > 0 && len(f.Certfile) == 0:
+		return fmt.Errorf("--keyfile needs --certfile")
 	case len(f.Keyfile) > 0 && len(f.Keyfile) != len(f.Certfile):
 		return fmt.Errorf("--keyfile: give one for each --certfile, %d in all, or none where the certificates' files hold the keys", len(f.Certfile))
 	case f.ClientCA != "" && !speaks:
 		return fmt.Errorf("--client-ca needs --certfile or --acme")
+	case f.ClientCert != "" && f.ClientCA == "": // else who means to ask clients for certificates would not
+		return fmt.Errorf("--client-cert needs --client-ca")
 	case redirects && !speaks:
 		return fmt.Errorf("--bind: redirect needs a certificate: --certfile or --acme")
 	case redirects && !slices.ContainsFunc(binds, func(b bind) bool { return !b.words.Redirect && !b.words.Plain }):
@@ -50,7 +65,7 @@ func (f *tlsFlags) settings(dir string, acme bool, before *certs.Settings, log *
 		}
 		return filepath.Join(dir, path)
 	}
-	s := &certs.Settings{Required: f.ClientCert == "required", MinVersion: tls.VersionTLS12}
+	s := &certs.Settings{Required: f.ClientCert != "optional", MinVersion: tls.VersionTLS12}
 	if f.TLSMinVersion == "1.3" {
 		s.MinVersion = tls.VersionTLS13
 	}
@@ -94,8 +109,12 @@ func (s *workerSettings) speaksTLS(l listenerSetting) bool {
 // url is where a listener can be reached.
 func (s *workerSettings) url(l *inherited) string {
 	url := listenerURL(l.Listener)
-	if path, ok := strings.CutPrefix(url, "http:"); ok && s.speaksTLS(l.words.listenerSetting) {
-		url = "https:" + path
+	if s.speaksTLS(l.words.listenerSetting) {
+		if path, ok := strings.CutPrefix(url, "http:"); ok {
+			url = "https:" + path
+		} else {
+			url += " (TLS)"
+		}
 	}
 	if l.words.Redirect {
 		url += " (redirected to https)"

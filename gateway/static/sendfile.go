@@ -94,8 +94,8 @@ func (s *Sender) SendFile(w http.ResponseWriter, r *http.Request, path string) e
 // w.Header() has the fields of the app's response, without the one that named the file. They are sent as they are, but for those that describe
 // the app's own body (Content-Length, Content-Range, Transfer-Encoding); without Content-Type, ETag and Last-Modified the file has its own.
 // Conditional and range requests are answered by ETag and Last-Modified. An error means that nothing was written and the file can't be sent:
-// it is [ErrOutside], fs.ErrNotExist (also what is no regular file, or a symbolic link that leads out) or fs.ErrPermission, as errors.Is says,
-// or another; its text has the path and is for the log, not for the client.
+// it is [ErrOutside], fs.ErrNotExist (also what is no regular file, or a symbolic link that leads out), fs.ErrPermission, or syscall.EMFILE where too
+// many are being sent, as errors.Is says, or another; its text has the path and is for the log, not for the client.
 func (s *Sender) Redirect(w http.ResponseWriter, r *http.Request, uri string) error {
 	escaped, _, _ := strings.Cut(uri, "?")
 	path, err := url.PathUnescape(escaped)
@@ -116,12 +116,16 @@ func (s *Sender) Redirect(w http.ResponseWriter, r *http.Request, uri string) er
 }
 
 func send(w http.ResponseWriter, r *http.Request, f folder, name string) error {
+	if err := hold(); err != nil {
+		return err
+	}
+	defer release()
 	dir, err := f.open()
 	if err != nil {
 		return err
 	}
-	defer dir.close()
 	file, err := dir.file(name)
+	dir.close()
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed)
 		return
 	}
-	name, ok := nameOf(r.URL.EscapedPath(), h.prefix)
+	name, ok := nameOf(sentPath(r.URL), h.prefix)
 	if !ok {
 		fail(w, http.StatusNotFound)
 		return
@@ -72,6 +72,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers with a file, or with a redirect to a folder's index. An error means that nothing was written.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string) error {
+	if err := hold(); err != nil {
+		return err
+	}
+	defer release()
 	dir, err := h.folder.open()
 	if err != nil {
 		return err
@@ -93,6 +97,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string) err
 	header.Set("Cache-Control", cachingOf(name))
 	file, coding, vary := dir.variant(file, name, r.Header["Accept-Encoding"])
 	defer file.Close()
+	dir.close() // the client may take its time
 	if vary {
 		header.Add("Vary", "Accept-Encoding")
 	}
@@ -119,6 +124,15 @@ func redirect(w http.ResponseWriter, r *http.Request, dir openedFolder, name str
 	w.Header().Set("Cache-Control", cachingOf("index.html"))
 	w.WriteHeader(http.StatusMovedPermanently)
 	return nil
+}
+
+// sentPath is the path of a URL as it was sent. EscapedPath would show an encoded slash as a plain one where another character should have been
+// encoded, and was not.
+func sentPath(u *url.URL) string {
+	if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
+		return u.RawPath
+	}
+	return u.EscapedPath()
 }
 
 // nameOf is what a path names below the folder: relative, clean, but for a slash at its end where the path has one. escaped is the path of a

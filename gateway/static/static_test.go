@@ -130,12 +130,12 @@ func TestThereIsNoWayOutOfTheFolder(t *testing.T) {
 	top := tree(t, map[string]string{
 		"secret.txt": "secret", "public/ok.txt": "ok", "public/sub/ok.txt": "ok", "public/.env": "secret", "public/.git/config": "secret",
 		"public/sub/.htpasswd": "secret", "public/a%2fb.txt": "ok", "public/Case.txt": "ok", "public2/secret.txt": "secret", "public/back\\slash": "secret",
-		"public/...": "secret", "public/.well-known/x": "secret", "public/..secret": "secret",
+		"public/...": "secret", "public/sub/{ok}": "secret", "public/.well-known/x": "secret", "public/..secret": "secret",
 	})
 	h := handlerOf(t, Options{Prefix: "/static", Dir: filepath.Join(top, "public")})
 	for _, target := range []string{
 		"/static/../secret.txt", "/static/%2e%2e/secret.txt", "/static/%2E./secret.txt", "/static/sub/../ok.txt", "/static/sub/../../secret.txt",
-		"/static/./ok.txt", "/static/%2e/ok.txt", "/static/..%2fsecret.txt", "/static/..%2Fsecret.txt", "/static/sub%2fok.txt", "/static/sub%2Fok.txt",
+		"/static/./ok.txt", "/static/%2e/ok.txt", "/static/..%2fsecret.txt", "/static/..%2Fsecret.txt", "/static/sub%2fok.txt", "/static/sub%2Fok.txt", "/static/sub%2F{ok}",
 		"/static%2fok.txt", "/static/..%5csecret.txt", `/static/..\secret.txt`, "/static/..%5Csecret.txt", "/static/back%5cslash", `/static/back\slash`,
 		"/static/ok.txt%00", "/static/ok.txt%00.html", "/static/%00", "/static//ok.txt", "/static/sub//ok.txt", "/static//../secret.txt",
 		"/static/" + top + "/secret.txt", "/static/%2f" + top + "/secret.txt", "/static/.env", "/static/%2eenv", "/static/.git/config",

@@ -43,7 +43,8 @@ class RequestTimeout(BaseException):
 def request_id():
     """The id of the request that this thread runs: the X-Request-ID that its access log and its client get.
 
-    None outside of a request, in threads that the app started, and where the server was told neither to make ids nor to take them.
+    None outside of a request and in threads that the app started. Where the server does not make ids it is the client's own X-Request-ID, if
+    that is one plain word, else None.
     """
     return _request_id()
 

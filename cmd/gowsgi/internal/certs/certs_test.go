@@ -334,3 +334,17 @@ func TestAClientNeedsACertificateThatTheAuthorityHasSigned(t *testing.T) {
 		}
 	}
 }
+
+func TestTicketKeysChangeWhoeverTheCertificatesComeFrom(t *testing.T) {
+	st, err := NewStore(&Settings{Tickets: newTickets()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.day--
+	if c, err := st.Config().GetConfigForClient(&tls.ClientHelloInfo{}); c != nil || err != nil {
+		t.Error(c, err)
+	}
+	if st.day != dayOf(time.Now()) {
+		t.Error("the keys are still those of the day before")
+	}
+}

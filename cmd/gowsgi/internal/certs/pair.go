@@ -55,7 +55,7 @@ func (p *Pair) certificate() (tls.Certificate, error) {
 		return none, fmt.Errorf("%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", p.CertFile)
 	}
 	if blocks(p.Key, func(b *pem.Block) bool { return strings.HasSuffix(b.Type, "PRIVATE KEY") }) == 0 {
-		return none, fmt.Errorf("%s holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)", p.KeyFile)
+		return none, fmt.Errorf("%s holds no private key in PEM form (-----BEGIN PRIVATE KEY-----); name the key's file with --keyfile", p.KeyFile)
 	}
 	if blocks(p.Key, isEncrypted) > 0 {
 		return none, fmt.Errorf("the key %s is protected by a password, which nobody can type in for a server: write it without (openssl pkey -in %s -out NEW)",

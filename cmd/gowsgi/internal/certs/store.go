@@ -51,6 +51,8 @@ func NewStore(s *Settings, log *slog.Logger) (*Store, error) {
 			c.ClientAuth = tls.RequireAndVerifyClientCert
 		}
 		c.GetConfigForClient = st.withClientCAs
+	} else {
+		c.GetConfigForClient = st.asItIs
 	}
 	st.config = c
 	return st, nil
@@ -69,6 +71,12 @@ func (s *Store) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 		}
 	}
 	return &all[0], nil
+}
+
+// asItIs changes the ticket keys in time, also where all sessions are resumed or the certificates are somebody else's.
+func (s *Store) asItIs(*tls.ClientHelloInfo) (*tls.Config, error) {
+	s.check(time.Now())
+	return nil, nil
 }
 
 func (s *Store) withClientCAs(*tls.ClientHelloInfo) (*tls.Config, error) {
