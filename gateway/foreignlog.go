@@ -136,7 +136,7 @@ func (l *loggedResponse) end(returned *bool) {
 		l.settle(accesslog.Cut)
 	}
 	e := &l.e
-	e.End, e.BytesIn = accesslog.Now(), l.came.Load()
+	e.BytesIn = l.came.Load()
 	if e.Environ == nil {
 		e.Environ = l.environ()
 	}

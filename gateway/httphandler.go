@@ -103,7 +103,7 @@ func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *reques
 		ends, fixed := h.endsOf(r)
 		req.Environ = h.environOf(w, q, path, mount, fixed, &ends, req.ContentLength)
 	}
-	req.Timed = l != nil
+	req.Timed = l != nil && h.AccessLog.WantsTimes()
 	k, err := h.submit(&req)
 	if err != nil {
 		h.Logger.Error("gateway: a request could not be given to the app", "request", r.RequestURI, "error", err)

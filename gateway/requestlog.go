@@ -38,7 +38,7 @@ func (c *conn) came() int64 { return c.received - int64(c.w-c.r) - c.arrival.bef
 // beginLog begins the log of a call that is about to be given to the app. What is read ahead of its body is read.
 func (c *conn) beginLog(k *call) {
 	k.log = requestLog{began: c.arrival.at, bytesIn: c.came(), sentBefore: c.sent}
-	k.req.Timed = true
+	k.req.Timed = c.s.AccessLog.WantsTimes()
 	c.arrival.at = 0
 }
 
@@ -67,13 +67,13 @@ func headLength(b []byte) int { return bytes.Index(b, []byte("\r\n\r\n")) + len(
 // add logs the call, whose response is over. k.mu is held.
 func (l *requestLog) add(k *call, c *conn, how ending) {
 	e := accesslog.Entry{
-		Start: l.began, End: accesslog.Now(), Status: l.status, Ended: l.ended, BytesIn: l.bytesIn,
+		Start: l.began, Status: l.status, Ended: l.ended, BytesIn: l.bytesIn,
 		BytesOut: c.sent - l.sentBefore, HeadOut: l.headOut, Environ: k.rec, Headers: l.headers,
 	}
 	if l.ended == accesslog.OK && (how == endCut || how == endReset) {
 		e.Ended = c.whyCut()
 	}
-	if k.x != nil {
+	if k.req.Timed && k.x != nil {
 		t := k.x.Times()
 		e.Queue, e.Python, e.Thread = t.Queue, t.Python, t.Thread
 	}
@@ -96,7 +96,7 @@ func (c *conn) logOwn(q *request, line []byte, status int, ended accesslog.Ended
 	if c.arrival.at == 0 {
 		return
 	}
-	e := accesslog.Entry{Start: c.arrival.at, End: accesslog.Now(), Status: status, Ended: ended, BytesIn: c.came(), BytesOut: size, HeadOut: headOut}
+	e := accesslog.Entry{Start: c.arrival.at, Status: status, Ended: ended, BytesIn: c.came(), BytesOut: size, HeadOut: headOut}
 	p := getBuffer(loopBuffer)
 	defer p.put()
 	e.Environ, _ = c.appendLogEnviron(p.b[:0], q)
@@ -144,7 +144,7 @@ func (l *handlerLog) end(c *conn, w *handlerResponse, how ending) {
 		return
 	}
 	e := accesslog.Entry{
-		Start: c.arrival.at, End: accesslog.Now(), BytesIn: c.came(), BytesOut: c.sent - l.before, HeadOut: w.headOut, Environ: l.environ, Headers: w.rec,
+		Start: c.arrival.at, BytesIn: c.came(), BytesOut: c.sent - l.before, HeadOut: w.headOut, Environ: l.environ, Headers: w.rec,
 	}
 	e.Status, e.Ended = w.ended(how)
 	if !w.begun {

@@ -8,7 +8,8 @@ import "time"
 
 // Entry is what a log is told of one request. The byte slices are lent for the call of [Log.Add].
 type Entry struct {
-	// Start and End of the request: from its first byte on until the response is written or the connection has ended; see [Now].
+	// Start and End of the request: from its first byte on until the response is written or the connection has ended; see [Now]. End is the time
+	// of [Log.Add] where it is 0.
 	Start, End time.Duration
 	// Queue is how long it waited for a Python thread, Python how long such a thread was busy with it, up to End. Both are 0 where no app
 	// was asked.
@@ -48,7 +49,7 @@ func (e Ended) String() string { return endings[e] }
 
 var epoch = time.Now()
 
-// Now is the clock of [Entry], which never jumps: the time since this process started. It costs about 20 ns.
+// Now is the clock of [Entry], which never jumps: the time since this process started. It costs 20 to 40 ns.
 func Now() time.Duration { return time.Since(epoch) }
 
 // Statuses of requests that got no response, as nginx logs them.

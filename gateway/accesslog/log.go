@@ -29,11 +29,12 @@ const (
 
 // Log writes the lines of entries to a writer, many at once and never a part of one. All its methods may be called by any goroutine.
 type Log struct {
-	o    Options
-	w    io.Writer
-	wake chan struct{} // there is a line; holds one
-	full chan struct{} // there are writeAt bytes; holds one
-	over chan struct{} // closed when all is written after Close
+	o     Options
+	w     io.Writer
+	timed bool
+	wake  chan struct{} // there is a line; holds one
+	full  chan struct{} // there are writeAt bytes; holds one
+	over  chan struct{} // closed when all is written after Close
 
 	mu      sync.Mutex // guards what follows
 	dates   dates
@@ -52,7 +53,7 @@ func New(w io.Writer, o Options) *Log {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	l := &Log{o: o, w: w, values: o.Format.newValues(), wake: make(chan struct{}, 1), full: make(chan struct{}, 1), over: make(chan struct{})}
+	l := &Log{o: o, w: w, timed: o.Format.WantsTimes(), values: o.Format.newValues(), wake: make(chan struct{}, 1), full: make(chan struct{}, 1), over: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -60,8 +61,14 @@ func New(w io.Writer, o Options) *Log {
 // WantsRequestID says whether the lines show the requests' ids.
 func (l *Log) WantsRequestID() bool { return l.o.Format.WantsRequestID() }
 
+// WantsTimes says whether the lines show Queue, Python or Thread, or how long the requests took; else nobody needs to look at a clock for that.
+func (l *Log) WantsTimes() bool { return l.timed }
+
 // Add logs a request. It never waits for the writer, keeps nothing of e, and allocates nothing.
 func (l *Log) Add(e *Entry) {
+	if l.timed && e.End == 0 {
+		e.End = Now()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := len(l.lines)
@@ -69,7 +76,7 @@ func (l *Log) Add(e *Entry) {
 		l.lost++
 		return
 	}
-	l.dates.sync(e.End)
+	l.dates.sync(max(e.Start, e.End))
 	l.lines = l.o.Format.append(l.lines, e, l.values, &l.dates, l.o.Worker, l.o.LineLimit)
 	switch {
 	case before == 0:

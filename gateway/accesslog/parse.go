@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -233,6 +234,17 @@ func (f *Format) named(whole, arg, kind string) error {
 		return fmt.Errorf("there is no directive %s; after a name in braces come i, o, e or x", whole)
 	}
 	return nil
+}
+
+// WantsTimes says whether a line shows how long something took, or the thread.
+func (f *Format) WantsTimes() bool {
+	return slices.ContainsFunc(f.ops, func(o op) bool {
+		switch o.kind {
+		case opSeconds, opMilliseconds, opMicroseconds, opDuration, opQueue, opPython, opThread:
+			return true
+		}
+		return false
+	})
 }
 
 // WantsRequestID says whether a line shows the request's id.
