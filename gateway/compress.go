@@ -131,7 +131,7 @@ func rewrite(headers []byte, varies, weak bool, c coding) []byte {
 		out = pyhost.AppendPair(out, "Vary", "Accept-Encoding")
 	}
 	if c != identity {
-		out = pyhost.AppendPair(out, "Content-Encoding", codingNames[c])
+		out = pyhost.AppendPair(out, "Content-Encoding", c.String())
 	}
 	return out
 }

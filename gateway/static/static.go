@@ -1,6 +1,6 @@
 // Package static serves files without Python: folders under a URL prefix ([New]), and files that an app names in its response ([Sender]).
 //
-// It uses the standard library alone, and fits every net/http server. With gateway.Server the files go out by sendfile.
+// It fits every net/http server. With gateway.Server the files go out by sendfile.
 package static
 
 import (
