@@ -72,7 +72,7 @@ e2e() {
   for tool in nginx logrotate systemd-analyze; do
     PATH=$PATH:/usr/sbin command -v "$tool" >/dev/null || echo "$tool is not installed: its test of scripts/deploy is skipped (in CI it fails)"
   done
-  GOWSGI_TEST_PYTHONS=$path go test -count=1 -timeout 10m ./cmd/gowsgi/e2e
+  GOWSGI_TEST_PYTHONS=$path go test -count=1 -timeout 25m ./cmd/gowsgi/e2e
   say "the demo site and the program of testdata/embed"
   GOWSGI_TEST_PYTHONS=$path go test -count=1 ./testdata/embed ./testdata/demo
 }
@@ -89,7 +89,7 @@ asan() {
   PYTHONMALLOC=malloc GOWSGI_TEST_PYTHONS=$path GOWSGI_TEST_BINARY=$root/build/gowsgi-asan \
     ASAN_OPTIONS=detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_abort=0:use_sigaltstack=0:detect_stack_use_after_return=0:allocator_may_return_null=1 \
     UBSAN_OPTIONS=print_stacktrace=1 \
-    go test -count=1 -timeout 10m ./cmd/gowsgi/e2e
+    go test -count=1 -timeout 25m ./cmd/gowsgi/e2e
 }
 
 matrix() {
