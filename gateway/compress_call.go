@@ -45,35 +45,16 @@ func (k *call) writeWholeCoded(c *conn) error {
 // writeCoded compresses and writes what was taken, so that the client can decode what the app gave so far, gives the chunks back, and ends a
 // body that is whole.
 func (k *call) writeCoded(c *conn) error {
-	w, o, e := &k.w, &k.out, k.coded
+	w, e := &k.w, k.coded
 	defer k.giveBack()
-	counted := w.left >= 0 // the app gave a length
-	send := func() error { return k.sendCoded(c, false) }
-	for i := range o.Chunks {
-		size := chunkSizeOf(&o.Chunks[i])
-		if counted && size > w.left {
-			w.overrun = true
-			size = w.left
-		}
-		if size == 0 {
-			continue
-		}
-		if err := e.add(&o.Chunks[i], size, send); err != nil {
-			return err
-		}
-		if counted {
-			w.left -= size
-		}
-		k.giveBackTo(i + 1)
-	}
-	if w.ended {
-		return nil
-	}
-	w.ended = counted && w.left == 0 || !counted && o.Complete
-	if err := e.flush(w.ended); err != nil {
+	over := e.ended
+	overrun, err := e.take(&k.out, func() error { return k.sendCoded(c, false) }, k.giveBackTo)
+	w.overrun = w.overrun || overrun
+	w.left, w.ended = e.left, e.ended
+	if err != nil || over {
 		return err
 	}
-	err := k.sendCoded(c, w.ended)
+	err = k.sendCoded(c, w.ended)
 	w.p.put() // as where it is not compressed
 	w.p, w.b = nil, nil
 	if w.ended {

@@ -58,7 +58,8 @@ type encoding struct {
 	head    responseHead // of the response
 	headers []byte       // record to send
 	stream  bool         // the body is compressed as it comes, with an encoder that counts in streamEncoders; else whole, by shrink
-	left    int64        // of a stream: what the app's Content-Length was, or -1
+	left    int64        // of a stream: bytes still to come by the app's Content-Length, or -1; else what that was
+	ended   bool         // of a stream: its end came out
 
 	z     encoder
 	taken bool    // z has bytes that it was not told to flush
@@ -177,6 +178,34 @@ func (e *encoding) add(ch *pyhost.Chunk, size int64, send func() error) error {
 			return err
 		}
 	}
+}
+
+// take compresses the chunks that were taken of a stream, up to the app's Content-Length (overrun: there is more), and gets out what the client
+// can decode the app's bytes with; it ends a body that is whole. send is as in add; done is told how many chunks are not needed any more.
+func (e *encoding) take(o *pyhost.Output, send func() error, done func(chunks int)) (overrun bool, err error) {
+	counted := e.left >= 0
+	for i := range o.Chunks {
+		size := chunkSizeOf(&o.Chunks[i])
+		if counted && size > e.left {
+			overrun = true
+			size = e.left
+		}
+		if size == 0 {
+			continue
+		}
+		if err := e.add(&o.Chunks[i], size, send); err != nil {
+			return overrun, err
+		}
+		if counted {
+			e.left -= size
+		}
+		done(i + 1)
+	}
+	if e.ended {
+		return overrun, nil
+	}
+	e.ended = counted && e.left == 0 || !counted && o.Complete
+	return overrun, e.flush(e.ended)
 }
 
 // flush gets out of the encoder what it has taken, so that the client can decode all of it; last: and ends the body.

@@ -33,28 +33,10 @@ func (s *httpResponse) writeCoded() (overrun bool, err error) {
 		_, err := s.w.Write(e.coded())
 		return false, err
 	}
-	counted := s.left >= 0 // the app gave a length
-	for i := range o.Chunks {
-		size := chunkSizeOf(&o.Chunks[i])
-		if counted && size > s.left {
-			overrun = true
-			size = s.left
-		}
-		if size == 0 {
-			continue
-		}
-		if err := e.add(&o.Chunks[i], size, s.sendCoded); err != nil {
-			return overrun, err
-		}
-		if counted {
-			s.left -= size
-		}
-	}
-	if s.ended {
-		return overrun, nil
-	}
-	s.ended = counted && s.left == 0 || !counted && o.Complete
-	if err := e.flush(s.ended); err != nil {
+	over := e.ended
+	overrun, err = e.take(o, s.sendCoded, func(int) {})
+	s.left, s.ended = e.left, e.ended
+	if err != nil || over {
 		return overrun, err
 	}
 	if s.ended {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"io"
 	"maps"
 	"net/http"
@@ -123,20 +124,13 @@ func (w *handlerResponse) sendFile(f *os.File, l *io.LimitedReader) (int64, erro
 		w.c.stopWriteTimer()
 	})
 	if w.err != nil || err != nil {
-		return 0, errFirst(w.err, err)
+		return 0, cmp.Or(w.err, err)
 	}
 	l.N = 0
 	w.sent += size
 	w.left -= size
 	_, err = f.Seek(offset+size, io.SeekStart)
 	return size, err
-}
-
-func errFirst(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // Flush implements http.Flusher.

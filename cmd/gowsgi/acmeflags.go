@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -47,10 +46,9 @@ func (f *acmeFlags) settings(dir string, listeners []listenerSetting) (*acme.Set
 			return nil, usageError("%w", err)
 		}
 	}
-	for _, path := range []*string{&s.Storage, &s.CAFile} {
-		if *path != "" && !filepath.IsAbs(*path) {
-			*path = filepath.Join(dir, *path)
-		}
+	s.Storage = pathIn(dir, s.Storage)
+	if s.CAFile != "" {
+		s.CAFile = pathIn(dir, s.CAFile)
 	}
 	if err := s.Prepare(); err != nil {
 		return nil, usageError("%w", err)

@@ -19,20 +19,24 @@ type appFlags struct {
 	Config    string     `placeholder:"FILE" help:"A TOML file with settings: its keys are the names of these flags. Default: gowsgi.toml in the current folder, if it is there."`
 }
 
+// pathIn is a path that is relative to a folder; "" is the folder.
+func pathIn(dir, path string) string {
+	switch {
+	case path == "":
+		return dir
+	case filepath.IsAbs(path):
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
 // enter checks the flags and goes to the app's folder, by its path each time: it may be a link that was changed. base is the folder that
 // --chdir is relative to.
 func (f *appFlags) enter(base string) (dir string, mounts []mount, err error) {
 	if mounts, err = allMounts(f.App, f.Mount); err != nil {
 		return "", nil, err
 	}
-	switch {
-	case f.Chdir == "":
-		dir = base
-	case filepath.IsAbs(f.Chdir):
-		dir = f.Chdir
-	default:
-		dir = filepath.Join(base, f.Chdir)
-	}
+	dir = pathIn(base, f.Chdir)
 	if err := os.Chdir(dir); err != nil {
 		return "", nil, usageError("--chdir: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"strconv"
@@ -56,10 +55,7 @@ func program(dir string) string {
 			return os.Args[0]
 		}
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
-	return strings.Clone(path)
+	return strings.Clone(pathIn(dir, path))
 }
 
 // takeCommandLine removes our variables from the environment.

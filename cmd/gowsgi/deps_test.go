@@ -103,6 +103,7 @@ func TestPackagesThatAreKeptOut(t *testing.T) {
 		{"gateway", "github.com/alecthomas/kong", "flags are the command's"},
 		{"pyhost", "github.com/alecthomas/kong", "flags are the command's"},
 		{"cmd", modulePath + "/cmd/gowsgi/internal/acme/acmetest", "it is for tests, and has a whole certificate authority in it"},
+		{"cmd", modulePath + "/cmd/gowsgi/internal/certs/certtest", "it is for tests"},
 	}
 	imports(t, func(dir, file, path string) {
 		for _, k := range kept {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/gowsgi/gowsgi/gateway"
 	"github.com/gowsgi/gowsgi/gateway/static"
@@ -51,9 +50,7 @@ func (f *responseFlags) settings(dir string, follow bool) (responseSettings, err
 
 // folderIn is the path of a folder that is there. A relative one starts in dir.
 func folderIn(dir, path string) (string, error) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
+	path = pathIn(dir, path)
 	if info, err := os.Stat(path); err != nil {
 		return "", err
 	} else if !info.IsDir() {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -59,21 +58,15 @@ func (f *tlsFlags) settings(dir string, acme bool, before *certs.Settings, log *
 	if len(f.Certfile) == 0 && !acme {
 		return nil, nil
 	}
-	absolute := func(path string) string {
-		if filepath.IsAbs(path) {
-			return path
-		}
-		return filepath.Join(dir, path)
-	}
 	s := &certs.Settings{Required: f.ClientCert != "optional", MinVersion: tls.VersionTLS12}
 	if f.TLSMinVersion == "1.3" {
 		s.MinVersion = tls.VersionTLS13
 	}
 	for i, cert := range f.Certfile {
-		cert = absolute(cert)
+		cert = pathIn(dir, cert)
 		key := cert
 		if len(f.Keyfile) > 0 {
-			key = absolute(f.Keyfile[i])
+			key = pathIn(dir, f.Keyfile[i])
 		}
 		p, err := certs.ReadPair(cert, key)
 		if err != nil {
@@ -88,7 +81,7 @@ func (f *tlsFlags) settings(dir string, acme bool, before *certs.Settings, log *
 		s.Pairs = append(s.Pairs, p)
 	}
 	if f.ClientCA != "" {
-		file := absolute(f.ClientCA)
+		file := pathIn(dir, f.ClientCA)
 		a, err := certs.ReadAuthority(file)
 		if err != nil {
 			if a = before.Authority(file); a == nil || !errors.Is(err, os.ErrPermission) {

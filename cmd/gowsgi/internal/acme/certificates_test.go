@@ -2,15 +2,9 @@ package acme
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,27 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/certs/certtest"
 	"go.uber.org/zap"
 )
-
-// selfSigned is a certificate and its key.
-func selfSigned(t *testing.T, name string) (cert, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
-}
 
 // exchange puts another file in a file's place.
 func exchange(t *testing.T, path string, text []byte) {
@@ -67,7 +43,7 @@ func TestWhileANewPairIsHalfWrittenTheOldOneIsServed(t *testing.T) {
 	if cert, err := look(); cert != nil || !errors.Is(err, errNone) {
 		t.Fatalf("nothing there: %v, %v", cert, err)
 	}
-	cert1, key1 := selfSigned(t, "www.gowsgi.test")
+	cert1, key1 := certtest.SelfSigned(t, "www.gowsgi.test")
 	exchange(t, p.keyFile, key1)
 	if cert, err := look(); cert != nil || !errors.Is(err, errNone) {
 		t.Fatalf("the key alone: %v, %v", cert, err)
@@ -80,7 +56,7 @@ func TestWhileANewPairIsHalfWrittenTheOldOneIsServed(t *testing.T) {
 	if again, err := look(); again != first || err != nil {
 		t.Errorf("the same files were read anew: %v", err)
 	}
-	cert2, key2 := selfSigned(t, "www.gowsgi.test")
+	cert2, key2 := certtest.SelfSigned(t, "www.gowsgi.test")
 	exchange(t, p.keyFile, key2)
 	if cert, err := look(); cert != first || err == nil {
 		t.Errorf("another key alone: %v", err)
@@ -105,7 +81,7 @@ func TestWhileANewPairIsHalfWrittenTheOldOneIsServed(t *testing.T) {
 func TestFilesAreLookedAtOnceASecondAtMost(t *testing.T) {
 	s := settings(t, "www.gowsgi.test")
 	p := newPair(&s, "www.gowsgi.test")
-	cert, key := selfSigned(t, "www.gowsgi.test")
+	cert, key := certtest.SelfSigned(t, "www.gowsgi.test")
 	exchange(t, p.keyFile, key)
 	exchange(t, p.certFile, cert)
 	first, err, _ := p.current()
@@ -126,7 +102,7 @@ func TestOtherCertificatesServeOtherNamesAndThoseThatWait(t *testing.T) {
 	_, log := newLog(t)
 	c := NewCertificates(s, log)
 	p := newPair(&s, "www.gowsgi.test")
-	cert, key := selfSigned(t, "www.gowsgi.test")
+	cert, key := certtest.SelfSigned(t, "www.gowsgi.test")
 	exchange(t, p.keyFile, key)
 	exchange(t, p.certFile, cert)
 	other, asked := &tls.Certificate{}, 0
@@ -151,7 +127,7 @@ func TestWithoutANameTheFirstDomainIsServed(t *testing.T) {
 	_, log := newLog(t)
 	for _, name := range s.Domains {
 		p := newPair(&s, name)
-		cert, key := selfSigned(t, name)
+		cert, key := certtest.SelfSigned(t, name)
 		exchange(t, p.keyFile, key)
 		exchange(t, p.certFile, cert)
 	}

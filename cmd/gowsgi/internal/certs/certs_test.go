@@ -2,45 +2,20 @@ package certs
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-)
 
-// issue makes a certificate for a name that signs itself.
-func issue(t *testing.T, name string) (cert, key []byte) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
-}
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/certs/certtest"
+)
 
 func write(t *testing.T, file string, text []byte) string {
 	t.Helper()
@@ -52,8 +27,8 @@ func write(t *testing.T, file string, text []byte) string {
 
 func TestAPairThatCannotBeUsedIsRefusedWithItsReason(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := issue(t, "a.example")
-	_, other := issue(t, "b.example")
+	cert, key := certtest.SelfSigned(t, "a.example")
+	_, other := certtest.SelfSigned(t, "b.example")
 	good := write(t, filepath.Join(dir, "cert.pem"), cert)
 	goodKey := write(t, filepath.Join(dir, "key.pem"), key)
 	file := func(name string, text []byte) string { return write(t, filepath.Join(dir, name), text) }
@@ -81,7 +56,7 @@ func TestAPairThatCannotBeUsedIsRefusedWithItsReason(t *testing.T) {
 }
 
 func TestAKeyThatAllMayReadIsWarnedOf(t *testing.T) {
-	cert, key := issue(t, "a.example")
+	cert, key := certtest.SelfSigned(t, "a.example")
 	file := write(t, filepath.Join(t.TempDir(), "both.pem"), append(cert, key...))
 	p, err := ReadPair(file, file)
 	if err != nil {
@@ -164,7 +139,7 @@ func TestTheCertificateIsChosenByTheNameThatTheClientAsksFor(t *testing.T) {
 	dir := t.TempDir()
 	var files []string
 	for _, name := range []string{"a.example", "*.b.example"} {
-		cert, key := issue(t, name)
+		cert, key := certtest.SelfSigned(t, name)
 		files = append(files, write(t, filepath.Join(dir, name[2:]+".pem"), append(cert, key...)))
 	}
 	var log bytes.Buffer
@@ -181,7 +156,7 @@ func TestFilesThatChangeAreReadAndBrokenOnesLeaveWhatWasThere(t *testing.T) {
 	dir := t.TempDir()
 	pair := func(folder, name string) {
 		t.Helper()
-		cert, key := issue(t, name)
+		cert, key := certtest.SelfSigned(t, name)
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -236,10 +211,10 @@ func TestFilesThatChangeAreReadAndBrokenOnesLeaveWhatWasThere(t *testing.T) {
 // A worker that starts after a renewal is told what the master has read before.
 func TestAStoreFindsFilesThatChangedBeforeItWasMade(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pair.pem")
-	cert, key := issue(t, "one.example")
+	cert, key := certtest.SelfSigned(t, "one.example")
 	write(t, file, append(cert, key...))
 	s := settings(t, file)
-	cert, key = issue(t, "two.example")
+	cert, key = certtest.SelfSigned(t, "two.example")
 	write(t, file, append(cert, key...))
 	var log bytes.Buffer
 	got, _, err := handshake(t, store(t, &log, s).Config(), asking(""))
@@ -250,7 +225,7 @@ func TestAStoreFindsFilesThatChangedBeforeItWasMade(t *testing.T) {
 
 func TestASessionIsResumedByAnyProcessWithTheTicketsOfTheDay(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pair.pem")
-	cert, key := issue(t, "one.example")
+	cert, key := certtest.SelfSigned(t, "one.example")
 	write(t, file, append(cert, key...))
 	var keeper TicketKeeper
 	s := settings(t, file)
@@ -290,15 +265,15 @@ func TestTicketsLastForTheNextDayAndAreThenForgotten(t *testing.T) {
 
 func TestAClientNeedsACertificateThatTheAuthorityHasSigned(t *testing.T) {
 	dir := t.TempDir()
-	cert, key := issue(t, "one.example")
+	cert, key := certtest.SelfSigned(t, "one.example")
 	file := write(t, filepath.Join(dir, "pair.pem"), append(bytes.Clone(cert), key...))
-	cert, key = issue(t, "alice")
+	cert, key = certtest.SelfSigned(t, "alice")
 	ca := write(t, filepath.Join(dir, "ca.pem"), cert)
 	alice, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, key = issue(t, "mallory")
+	cert, key = certtest.SelfSigned(t, "mallory")
 	mallory, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
