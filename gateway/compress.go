@@ -50,7 +50,9 @@ func (h *responseHead) encode(o *pyhost.Output, head bool, wanted coding, total 
 		return headers, nil
 	}
 	e = &encoding{coding: c, headers: headers, left: h.length}
-	if whole := o.Complete && total <= maxCodedWhole; !whole && !e.beginStream() {
+	// A body with all that its length says is whole, before the app says so too: else it would depend on the app's haste how it is sent.
+	whole := (o.Complete || total == h.length) && total <= maxCodedWhole
+	if !whole && !e.beginStream() {
 		headers, _ = h.negotiate(o.Headers, identity, size)
 		return headers, nil
 	}

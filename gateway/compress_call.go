@@ -36,6 +36,7 @@ func (k *call) writeWholeCoded(c *conn) error {
 		return k.writeChunks(c)
 	}
 	k.giveBack()
+	w.framing = byLength // of which nothing is left
 	w.cut()
 	w.pieces = append(w.pieces, e.coded())
 	w.size += int(length)

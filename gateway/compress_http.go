@@ -29,8 +29,9 @@ func (s *httpResponse) writeCoded() (overrun bool, err error) {
 	o, e := &s.k.out, s.coded
 	defer e.sent()
 	if !e.stream {
-		s.left = 0
+		s.coded, s.left = nil, 0
 		_, err := s.w.Write(e.coded())
+		s.flush()
 		return false, err
 	}
 	over := e.ended
@@ -45,9 +46,7 @@ func (s *httpResponse) writeCoded() (overrun bool, err error) {
 	if err := s.sendCoded(); err != nil {
 		return overrun, err
 	}
-	if !o.Complete {
-		_ = s.control.Flush()
-	}
+	s.flush()
 	return overrun, nil
 }
 

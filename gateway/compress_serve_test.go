@@ -111,6 +111,38 @@ func TestAWholeBodyIsCompressedAndHasItsLength(t *testing.T) {
 	}
 }
 
+func TestABodyWithAllThatItsLengthSaysIsSentAtOnce(t *testing.T) {
+	for _, tc := range []struct {
+		end func(r *fakeRequest)
+		log string
+	}{
+		{(*fakeRequest).Complete, ""},
+		{(*fakeRequest).Fail, "failed after its response began"},
+		{func(r *fakeRequest) { r.TimeOut(); r.AwaitCancel() }, ""},
+		{func(r *fakeRequest) { _ = r.Yield("more"); r.Complete() }, "longer than its Content-Length"},
+	} {
+		for _, page := range []string{words(1, 5000), noise(5000)} {
+			next := make(chan struct{})
+			ts := serve(t, func(r *fakeRequest) {
+				r.Start("200 OK", "Content-Type", "text/html", "Content-Length", "5000")
+				_ = r.Yield(page)
+				<-next // an app has not ended when its last chunk is there
+				tc.end(r)
+			}, compressing)
+			for _, coding := range allCodings {
+				c := ts.dial()
+				c.send(askFor("GET", "/", "1.1", coding))
+				resp, body := c.response("GET")
+				next <- struct{}{}
+				if got := decoded(t, resp, body); got != page || resp.ContentLength != int64(len(body)) || len(resp.TransferEncoding) > 0 {
+					t.Errorf("%s: %d bytes, %v", coding, len(got), resp.Header)
+				}
+				waitFor(t, "the log", func() bool { return strings.Contains(ts.logs.String(), tc.log) })
+			}
+		}
+	}
+}
+
 func TestHEADHasTheFieldsOfGET(t *testing.T) {
 	page := words(1, 5_000)
 	ts := serve(t, paths(map[string]func(*fakeRequest){
@@ -444,6 +476,12 @@ func TestHTTPHandlerCompresses(t *testing.T) {
 			r.AwaitSent()
 			r.Fail()
 		},
+		"/late": func(r *fakeRequest) { // it fails after the body's end
+			r.Start("200 OK", "Content-Type", "text/html", "Content-Length", "50000")
+			_ = r.Yield(page)
+			r.AwaitSent()
+			r.Fail()
+		},
 		"/short": func(r *fakeRequest) {
 			r.Start("200 OK", "Content-Type", "text/html", "Content-Length", "50001")
 			_ = r.Yield(page)
@@ -513,6 +551,12 @@ func TestHTTPHandlerCompresses(t *testing.T) {
 			resp = get("GET", "/long", coding)
 			if body, err := io.ReadAll(resp.Body); err != nil || decoded(t, resp, string(body)) != page[:49_999] {
 				t.Errorf("long: %v", err)
+			}
+			for _, coding := range []string{coding, ""} {
+				resp = get("GET", "/late", coding)
+				if body, err := io.ReadAll(resp.Body); err != nil || decoded(t, resp, string(body)) != page || resp.ContentLength != int64(len(body)) {
+					t.Errorf("late: %v %d", err, len(body))
+				}
 			}
 			resp = get("GET", "/list", "")
 			if body, err := io.ReadAll(resp.Body); err != nil || string(body) != page || resp.Header.Get("Vary") != "Accept-Encoding" || resp.ContentLength != 50_000 {

@@ -87,7 +87,7 @@ func (s *httpResponse) write() (over, ok bool) {
 	case o.Complete:
 		return true, true
 	case o.Failed, o.TimedOut:
-		return true, s.f == noBody || s.ended
+		return true, s.whole()
 	}
 	return false, false
 }
@@ -183,10 +183,20 @@ func (s *httpResponse) writeChunks() (overrun bool, err error) {
 			}
 		}
 	}
-	if !o.Complete {
-		_ = s.control.Flush() // a server that can't flush still sends it in the end
-	}
+	s.flush()
 	return overrun, nil
+}
+
+// flush sends what was written, where the response goes on: a server that can't flush still sends it in the end.
+func (s *httpResponse) flush() {
+	if !s.k.out.Complete {
+		_ = s.control.Flush()
+	}
+}
+
+// whole says that the client has the whole body, though the app has not ended it.
+func (s *httpResponse) whole() bool {
+	return s.f == noBody || s.f == byLength && s.left == 0 || s.ended
 }
 
 // pumpBody reads the body for the app on a goroutine of its own, not before the app first reads (net/http sends 100 Continue then), never
