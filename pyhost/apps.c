@@ -128,6 +128,31 @@ static void static_folders(void *arg) {
 
 char *ph_static_folders(int app, size_t *len, char **error) { return texts(static_folders, app, len, error); }
 
+struct question {
+  struct call call; /* first */
+  const char *function, *text;
+};
+
+static void ask(void *arg) {
+  struct question *q = arg;
+  PyObject *name = py.PyUnicode_FromString(q->function), *text = py.PyUnicode_FromString(q->text);
+  ph_crash_doing("running ", q->function);
+  PyObject *r = name && text ? ph_helper_call("ask", name, text, NULL) : NULL;
+  ph_crash_doing(NULL, NULL);
+  take_texts(&q->call, r);
+  PY_XDECREF(name);
+  PY_XDECREF(text);
+  ph_main_settle(); /* it may import, or fork */
+}
+
+char *ph_ask(const char *function, const char *text, size_t *len, char **error) {
+  struct question q = {{0}, function, text};
+  ph_main_call(ask, &q);
+  *len = q.call.len;
+  *error = q.call.error;
+  return q.call.text;
+}
+
 static void end(void *arg) {
   struct call *c = arg;
   PyObject *r = ph_helper_call("shutdown", NULL);

@@ -31,6 +31,8 @@ type childJob struct {
 	Dir    string
 	Apps   []string
 	Action string
+
+	Modules []Module
 }
 
 func TestMain(m *testing.M) {
@@ -55,7 +57,7 @@ const (
 
 func (j *childJob) run() int {
 	h, err := Open(Options{
-		Python: j.Python, Args: j.Args, Dir: j.Dir, Threads: 2,
+		Python: j.Python, Args: j.Args, Dir: j.Dir, Threads: 2, Modules: j.Modules,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

@@ -90,6 +90,13 @@ func Open(o Options) (*Host, error) {
 	if err := h.startPython(); err != nil {
 		return nil, err
 	}
+	if !preloaded() { // else the template has made them
+		for _, m := range o.Modules {
+			if _, err := h.ask("_gowsgi_host.add_module", m.Name+"\n"+m.Text); err != nil {
+				return nil, &StartError{Executable: o.Python.Executable, Reason: err.Error()}
+			}
+		}
+	}
 	h.exitPipe = os.NewFile(uintptr(C.ph_exit_fd()), "exit codes from Python")
 	go h.readExits()
 	return h, nil
@@ -288,6 +295,48 @@ func (h *Host) StaticFolders(app int) (folders []StaticFolder, problems []string
 		}
 	}
 	return folders, problems
+}
+
+// Ask calls a function of one of the Modules, "module.function", on Python's main thread, with a str, and returns the str that it returns; text and
+// function must have no NUL. Where it raises, the error has the traceback. One call runs at a time, and not while Load does; when ctx ends first its error is
+// returned, and the call goes on.
+func (h *Host) Ask(ctx context.Context, function, text string) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.state == stateEnded {
+			answers <- answer{"", ErrState}
+			return
+		}
+		text, err := h.ask(function, text)
+		answers <- answer{text, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.text, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// ask is Ask where nobody else calls.
+func (h *Host) ask(function, text string) (string, error) {
+	f, t := C.CString(function), C.CString(text)
+	defer C.free(unsafe.Pointer(f))
+	defer C.free(unsafe.Pointer(t))
+	var n C.size_t
+	var reason *C.char
+	answer := C.ph_ask(f, t, &n, &reason)
+	if answer == nil {
+		return "", fmt.Errorf("pyhost: %s: %s", function, takeText(reason))
+	}
+	defer C.free(unsafe.Pointer(answer))
+	return C.GoStringN(answer, C.int(n)), nil
 }
 
 // takeTexts copies texts that C made, each ended by a NUL, and frees them. The last is empty.

@@ -52,6 +52,9 @@ char *ph_info(size_t *len, char **error);
 /* The folders that an app has its static files in: for each three texts, ended by a NUL: URL prefix, folder, and in place of both a problem.
  * Otherwise as ph_info. */
 char *ph_static_folders(int app, size_t *len, char **error);
+/* Calls a function of a Python module, "module.function", on Python's main thread, with a str (UTF-8) and for a str, and waits for it. What
+ * it returned, otherwise as ph_info. Thread: any, after ph_start. */
+char *ph_ask(const char *function, const char *text, size_t *len, char **error);
 /* Has the app's own handler for a signal, if it set one, called on Python's main thread. Does not wait. Thread: any; async-signal-safe. */
 void ph_signal(int sig);
 /* The read end of a pipe on which an int32 arrives for each SystemExit that a signal handler of the app raised. */
@@ -68,6 +71,8 @@ char *ph_shutdown(void);
 /* Starts CPython, after ph_load. preload: the text of py/preload.py. log gets the log's lines until a worker is made, level as in ph_logline.
  * NULL, or a text. */
 char *ph_preload_start(const ph_start_options *o, const char *preload, void (*log)(int level, const char *text, size_t len));
+/* Calls a function, "module.function", with a text: 0, or -1 with e filled where it raised. */
+int ph_preload_ask(const char *function, const char *text, ph_app_error *e);
 /* Imports an app, the next of its number: 0, or -1 with e filled. */
 int ph_preload_app(const char *prefix, const char *spec, ph_app_error *e);
 /* Calls the app that is mounted at a path with GET. 0, or -1 with e and *spec (malloc'ed) filled. */

@@ -31,6 +31,9 @@ func (*Host) Info() Info { return Info{} }
 // StaticFolders returns nothing.
 func (*Host) StaticFolders(int) ([]StaticFolder, []string) { return nil, nil }
 
+// Ask returns [ErrNoCgo].
+func (*Host) Ask(context.Context, string, string) (string, error) { return "", ErrNoCgo }
+
 // HandleSignal does nothing.
 func (*Host) HandleSignal(syscall.Signal) {}
 

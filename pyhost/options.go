@@ -31,11 +31,20 @@ type Options struct {
 	GILTimeout time.Duration
 	// OnGILHeld, where set, is told for how long the GIL was not to be had, once each time.
 	OnGILHeld func(d time.Duration)
+	// Modules are Python modules of the program's own, made before any app is imported, in this order. [Host.Ask] calls their functions.
+	Modules []Module
 	// Multiprocess is wsgi.multiprocess: whether other processes serve the same app.
 	Multiprocess bool
 	// Signals are those that the program receives with signal.Notify. They stay Go's when the app sets handlers of its own, which
 	// [Host.HandleSignal] then calls. SIGINT and SIGTERM where nil. All others are the app's, but for those that Go's runtime needs.
 	Signals []syscall.Signal
+}
+
+// Module is a Python module whose source is in the program. One that sets _gowsgi_host.loader has apps loaded by that function: it is called as
+// loader(spec, find), on Python's main thread, and returns the app, for instance what find(spec) returns.
+type Module struct {
+	Name string // in sys.modules; frames of its code are left out of tracebacks
+	Text string
 }
 
 // Info is what a started interpreter says of itself.

@@ -36,6 +36,24 @@ char *ph_preload_start(const ph_start_options *o, const char *preload, void (*lo
   return error;
 }
 
+int ph_preload_ask(const char *function, const char *text, ph_app_error *e) {
+  int rc = -1;
+  memset(e, 0, sizeof *e);
+  PyObject *f = py.PyUnicode_FromString(function), *t = py.PyUnicode_FromString(text), *r = NULL;
+  ph_crash_doing("running ", function);
+  if (f && t) r = ph_helper_call("asked", f, t, NULL);
+  ph_crash_doing(NULL, NULL);
+  if (ph_forked) ph_forked_exit();
+  if (r == ph_none)
+    rc = 0;
+  else if (!r || ph_app_refused(e, r) != 0)
+    ph_app_failed(e, "the host failed in a call of the program's own");
+  PY_XDECREF(f);
+  PY_XDECREF(t);
+  PY_XDECREF(r);
+  return rc;
+}
+
 static bool add_spec(const char *spec) {
   size_t n = strlen(spec) + 1;
   char *grown = realloc(specs, specs_len + n);

@@ -20,6 +20,7 @@ _DEFAULT_NAMES = ("application", "app")
 _directory = ""  # files are named relative to it
 _loaded = []  # the apps, in the order of their numbers
 api = None  # the module gowsgi
+loader = None  # where a module of the program's own sets it: called as loader(spec, find) instead of find(spec), it returns the app
 
 
 def prepare(directory):
@@ -42,6 +43,25 @@ def install(text):
     exec(compile(text, api.__file__, "exec"), vars(api))
 
 
+def add_module(text):
+    """Makes a module of the program's own, unless it is there: a line with its name, and its source."""
+    name, _, source = text.partition("\n")
+    if name not in sys.modules:
+        module = type(sys)(name)
+        module.__spec__ = type(os.__spec__)(name, None, origin=name)
+        module.__file__ = "<gowsgi>/%s.py" % name
+        code = compile(source, module.__file__, "exec")
+        sys.modules[name] = module
+        exec(code, vars(module))
+    return ""
+
+
+def ask(function, text):
+    """Calls a function of such a module, with a str and for a str."""
+    module, _, name = function.rpartition(".")
+    return getattr(sys.modules[module], name)(text)
+
+
 # ---- loading an app ---------------------------------------------------------------------------------------------------------------
 
 
@@ -54,9 +74,7 @@ def load(spec):
     if not _loaded:
         sys.argv = [spec]
     try:
-        app = _find(spec)
-        _check_threads()
-        _warn_of_titles()
+        app = loader(spec, _find_checked) if loader else _find_checked(spec)
     except _Refused as e:
         return None, str(e), ""
     except BaseException as e:
@@ -81,6 +99,13 @@ def run_postfork():
         return "the gowsgi.postfork function %s raised %s" % (name, what), format_exception(type(e), e, e.__traceback__)
     api._serving = True
     return None
+
+
+def _find_checked(spec):
+    app = _find(spec)
+    _check_threads()
+    _warn_of_titles()
+    return app
 
 
 def _find(spec):

@@ -20,6 +20,17 @@ def begin():
     gc.set_threshold(0)
 
 
+def asked(function, text):
+    """Calls a function of the program's own modules. None, or (reason, traceback) where it raised."""
+    try:
+        ask(function, text)
+    except BaseException as e:
+        if os.getpid() != _PID:
+            raise
+        return str(e), format_exception(type(e), e, e.__traceback__)
+    return None
+
+
 def mount(prefix, spec):
     """Notes where the app is mounted that was loaded last."""
     _mounts.append((prefix, _loaded[-1], spec))

@@ -14,6 +14,10 @@ type Options struct {
 	Args         []string
 	Dir          string
 	Multiprocess bool
+	// Modules are those of [pyhost.Options], and Calls are made next; a function that raises is a failed start, with an *[pyhost.AppError] whose Spec
+	// is the function and whose Reason is the exception's text.
+	Modules []pyhost.Module
+	Calls   []Call
 	// Apps are imported in this order.
 	Apps []App
 	// Warmup are paths, with or without a query, that are asked for after the import, by GET, each of the app that is mounted there. An
@@ -21,6 +25,9 @@ type Options struct {
 	Warmup []string
 	// Force goes on where the app has threads after its import, which the workers then don't have.
 	Force bool
+	// Terminal has the template and its workers keep this process's standard input and stay in its process group, so that a debugger in a worker
+	// can use the terminal. A Ctrl-C is for them too then.
+	Terminal bool
 	// Files is how many descriptors each Fork passes, 1 to 250. Their numbers are kept free while the apps are imported.
 	Files int
 	// Logger gets what the apps log until they are forked; slog.Default where nil.
@@ -31,6 +38,9 @@ type Options struct {
 	// children. May be nil.
 	Child func(start func() (pid int, err error)) error
 }
+
+// Call is one of a function of a Python module, "module.function", with a str.
+type Call struct{ Function, Text string }
 
 // App is an app and where it is mounted: "" or "/prefix".
 type App struct{ Prefix, Spec string }

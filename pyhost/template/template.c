@@ -27,8 +27,8 @@ typedef struct strings {
 static struct {
   ph_start_options start;
   char *library, *preload;
-  strings args, prefixes, specs, paths;
-  bool force;
+  strings args, functions, texts, prefixes, specs, paths;
+  bool force, terminal;
   int files;
 } settings;
 
@@ -164,6 +164,10 @@ static void read_settings(void) {
     case SET_HOST: o->helper = keep(text); break;
     case SET_API: o->api = keep(text); break;
     case SET_PRELOAD: settings.preload = keep(text); break;
+    case SET_ASK:
+      add(&settings.functions, text);
+      add(&settings.texts, text + strlen(text) + 1);
+      break;
     case SET_APP:
       add(&settings.prefixes, text);
       add(&settings.specs, text + strlen(text) + 1);
@@ -171,6 +175,7 @@ static void read_settings(void) {
     case SET_WARM: add(&settings.paths, text); break;
     case SET_FORCE: settings.force = true; break;
     case SET_MULTIPROCESS: o->multiprocess = 1; break;
+    case SET_TERMINAL: settings.terminal = true; break;
     case SET_GO: o->args = settings.args.at, o->nargs = settings.args.n; return;
     }
   }
@@ -187,6 +192,8 @@ static void import_apps(void) {
   char *error = ph_preload_start(&settings.start, settings.preload, tell_log);
   if (error) fail(TELL_BAD_START, error);
   ph_app_error e;
+  for (int i = 0; i < settings.functions.n; i++)
+    if (ph_preload_ask(settings.functions.at[i], settings.texts.at[i], &e) != 0) fail_app(settings.functions.at[i], &e);
   for (int i = 0; i < settings.specs.n; i++)
     if (ph_preload_app(settings.prefixes.at[i], settings.specs.at[i], &e) != 0) fail_app(settings.specs.at[i], &e);
   for (int i = 0; i < settings.paths.n; i++) {
@@ -233,7 +240,7 @@ static bool fork_worker(const int *fds, int n, const char *as) {
     tell(TELL_FORKED, 1, text);
   } else {
     ph_fd_own(TEMPLATE_FD, 0);
-    setpgid(0, 0);
+    if (!settings.terminal) setpgid(0, 0);
     rename_process(as);
     char *error = place(fds, n) ? ph_preload_leave() : strdup(strerror(errno));
     if (!error) return true;

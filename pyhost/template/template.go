@@ -115,13 +115,15 @@ func (t *Template) spawn() error {
 		return err
 	}
 	t.conn = conn.(*net.UnixConn)
-	null, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return err
+	stdin := 0
+	if !t.options.Terminal {
+		if stdin, err = syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
+			return err
+		}
+		defer syscall.Close(stdin)
 	}
-	defer syscall.Close(null)
 	// Numbers, not files: (*os.File).Fd would make standard output block for all that share it.
-	files := []uintptr{uintptr(null), 1, 2, uintptr(fds[1])}
+	files := []uintptr{uintptr(stdin), 1, 2, uintptr(fds[1])}
 	for i, f := range []*os.File{nil, t.options.Stdout, t.options.Stderr} {
 		if f != nil {
 			files[i] = f.Fd()
@@ -132,7 +134,7 @@ func (t *Template) spawn() error {
 	return t.options.Child(func() (pid int, err error) {
 		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{name}, &syscall.ProcAttr{
 			Env: os.Environ(), Files: files,
-			Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is not for it
+			Sys: &syscall.SysProcAttr{Setpgid: !t.options.Terminal}, // else a terminal's Ctrl-C is not for it
 		})
 		if err != nil {
 			return 0, os.NewSyscallError("fork/exec", err)
@@ -178,6 +180,12 @@ func (t *Template) send() error {
 	set(C.SET_HOST, py.Host)
 	set(C.SET_API, py.API)
 	set(C.SET_PRELOAD, py.Preload)
+	for _, m := range o.Modules {
+		set(C.SET_ASK, "_gowsgi_host.add_module", m.Name+"\n"+m.Text)
+	}
+	for _, c := range o.Calls {
+		set(C.SET_ASK, c.Function, c.Text)
+	}
 	for _, a := range o.Apps {
 		set(C.SET_APP, a.Prefix, a.Spec)
 	}
@@ -189,6 +197,9 @@ func (t *Template) send() error {
 	}
 	if o.Multiprocess {
 		set(C.SET_MULTIPROCESS)
+	}
+	if o.Terminal {
+		set(C.SET_TERMINAL)
 	}
 	set(C.SET_GO)
 	return err
@@ -299,4 +310,10 @@ func (t *Template) Stop() {
 }
 
 // kill ends the template and what the apps started while they were imported.
-func (t *Template) kill() { _ = syscall.Kill(-t.process.Pid, syscall.SIGKILL) }
+func (t *Template) kill() {
+	if t.options.Terminal {
+		_ = t.process.Kill() // its group is this process's own
+		return
+	}
+	_ = syscall.Kill(-t.process.Pid, syscall.SIGKILL)
+}

@@ -18,10 +18,12 @@ enum {
   SET_HOST = 'h',         /* the text of host.py */
   SET_API = 'i',          /* the text of gowsgi.py */
   SET_PRELOAD = 'p',      /* the text of preload.py */
+  SET_ASK = 'k',          /* function, text: called before the apps are imported */
   SET_APP = 's',          /* prefix, spec */
   SET_WARM = 'w',         /* a path to ask for */
   SET_FORCE = 'f',        /* go on where the app has threads */
   SET_MULTIPROCESS = 'm', /* wsgi.multiprocess */
+  SET_TERMINAL = 't',     /* workers stay in the template's process group */
   SET_GO = 'g',
   ORDER_FORK = 'F', /* the worker's name; with its descriptors */
 };

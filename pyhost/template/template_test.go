@@ -320,3 +320,33 @@ func orphan(t *testing.T, pid int) (status syscall.WaitStatus) {
 	})
 	return status
 }
+
+func TestModulesOfTheProgramAreThereBeforeTheAppAndInTheWorkers(t *testing.T) {
+	s := newSite(t, anyPython(t), answering("import first\n", "first.notes"))
+	s.options.Modules = []pyhost.Module{{Name: "first", Text: "notes = []\ndef note(text):\n    notes.append(text)\n    return ''\n"}}
+	s.options.Calls = []Call{{"first.note", "one"}, {"first.note", "zwölf"}}
+	w := s.forkOpen(s.start(), "w")
+	if got := w.get("/"); got != "['one', 'zwölf']" {
+		t.Error(got)
+	}
+	w.end()
+}
+
+func TestACallThatRaisesIsAFailedStart(t *testing.T) {
+	s := newSite(t, anyPython(t), answering("", "0"))
+	s.options.Modules = []pyhost.Module{{Name: "first", Text: "def f(text):\n    raise ValueError(text)\n"}}
+	s.options.Calls = []Call{{"first.f", "why"}}
+	if e := s.refused(); e.Spec != "first.f" || e.Reason != "why" || !strings.Contains(e.Traceback, "ValueError: why") {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestWithATerminalAllStayInItsProcessGroup(t *testing.T) {
+	s := newSite(t, anyPython(t), answering("import os\n", "os.getpgrp()"))
+	s.options.Terminal = true
+	w := s.forkOpen(s.start(), "w")
+	if got := w.get("/"); got != strconv.Itoa(syscall.Getpgrp()) {
+		t.Error(got)
+	}
+	w.end()
+}
