@@ -3,6 +3,7 @@ package accesslog
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -16,18 +17,43 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// plainLen is the length of the longest beginning of p in which every byte stands for itself. It looks at eight bytes at a time.
-func plainLen(p []byte) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	n := 0
-	for len(p)-n >= 8 {
-		x := binary.LittleEndian.Uint64(p[n:])
-		quote, backslash, del := x^'"'*ones, x^'\\'*ones, x^0x7f*ones
-		if (x|(x-' '*ones)|(quote-ones)|(backslash-ones)|(del-ones))&tops != 0 {
-			break
+const ones = 0x0101010101010101 // times a byte: a word of it
+
+// plainWord says whether eight bytes stand for themselves and none is the one that stops is made of.
+func plainWord(x, stops uint64) bool {
+	const tops = 0x80 * ones
+	quote, backslash, stop := x^'"'*ones, x^'\\'*ones, x^stops
+	return (x|(x-' '*ones)|(x+ones)|(quote-ones)|(backslash-ones)|(stop-ones))&tops == 0 // x+ones: of DEL
+}
+
+// appendPlain appends p if every byte stands for itself and none is stop; 0: any may be there. It looks at eight bytes at a time.
+func appendPlain(dst, p []byte, stop byte) (_ []byte, ok bool) {
+	start, stops := len(dst), uint64(stop)*ones
+	dst = slices.Grow(dst, len(p))[:start+len(p)]
+	to := dst[start:]
+	if len(p) < 8 {
+		for i, c := range p {
+			if !plain[c] || c == stop {
+				return dst[:start], false
+			}
+			to[i] = c
 		}
-		n += 8
+		return dst, true
 	}
+	for i := 0; i < len(p); i += 8 {
+		i = min(i, len(p)-8) // the last eight
+		x := binary.LittleEndian.Uint64(p[i:])
+		if !plainWord(x, stops) {
+			return dst[:start], false
+		}
+		binary.LittleEndian.PutUint64(to[i:], x)
+	}
+	return dst, true
+}
+
+// plainLen is the length of the longest beginning of p in which every byte stands for itself.
+func plainLen(p []byte) int {
+	n := 0
 	for n < len(p) && plain[p[n]] {
 		n++
 	}

@@ -11,12 +11,13 @@ import (
 // Format says what a line has. Its methods may be called by any goroutine.
 type Format struct {
 	ops   []op
+	tail  literal // follows the last
 	json  bool
 	texts int // ops whose length a client decides
-	// keys of the environ that the ops want, and for each the next of its length, as byLen has the first; -1: none.
+	// keys of the environ that the ops want, and for each the next of its slot, as slots has the first; -1: none.
 	keys  []string
 	next  []int
-	byLen [maxKeyLen]int8
+	slots [256]int8
 	names []string // of response headers that they want
 }
 
@@ -26,21 +27,42 @@ const (
 	maxText   = 8 << 10 // bytes of one field
 )
 
+// literal is text that is the same in every line.
+type literal struct {
+	text string
+	word uint64 // text if it has eight bytes at most
+}
+
+func (l *literal) add(text string) {
+	l.text += text
+	var word [8]byte
+	copy(word[:], l.text)
+	l.word = binary.LittleEndian.Uint64(word[:])
+}
+
+// append appends the text; of eight bytes at most by one instruction, where there is room for eight.
+func (l *literal) append(dst []byte) []byte {
+	if n := len(dst); len(l.text) <= 8 && cap(dst)-n >= 8 {
+		binary.LittleEndian.PutUint64(dst[n:n+8], l.word)
+		return dst[:n+len(l.text)]
+	}
+	return append(dst, l.text...)
+}
+
 // op appends one part of a line.
 type op struct {
-	kind opKind
-	i    int    // of found, in keys or names
-	lit  string // opLiteral
-	stop byte   // follows the field in every line, and is escaped within it; 0: none
+	before literal
+	kind   opKind
+	i      int  // of found, in keys or names
+	stop   byte // follows the field in every line, and is escaped within it; 0: none
 }
 
 type opKind uint8
 
 const (
-	opLiteral opKind = iota
-	opEnviron        // found[i]
-	opHeader         // of the response
-	opRequest        // "GET /path HTTP/1.1", or what came instead
+	opEnviron opKind = iota // found[i]
+	opHeader                // of the response
+	opRequest               // "GET /path HTTP/1.1", or what came instead
 	opPath
 	opQuery
 	opStatus
@@ -74,15 +96,18 @@ func (f *Format) key(name string) int {
 	return len(f.keys) - 1
 }
 
-// index makes next and byLen.
+// slot is where slots has the keys of a length with a last byte: few that are not wanted share one with a key that is.
+func slot(length uint64, last byte) uint8 { return uint8(length)<<3 ^ last }
+
+// index makes next and slots.
 func (f *Format) index() {
-	for i := range f.byLen {
-		f.byLen[i] = -1
+	for i := range f.slots {
+		f.slots[i] = -1
 	}
 	f.next = make([]int, len(f.keys))
 	for i, k := range f.keys {
-		f.next[i] = int(f.byLen[len(k)])
-		f.byLen[len(k)] = int8(i)
+		first := &f.slots[slot(uint64(len(k)), k[len(k)-1])]
+		f.next[i], *first = int(*first), int8(i)
 	}
 }
 
@@ -97,19 +122,24 @@ func (f *Format) newValues() *values {
 // find finds the wanted keys in a record: see pyhost.AppendPair.
 func (f *Format) find(rec []byte, v *values) {
 	for len(rec) >= 8 {
-		k, n := binary.NativeEndian.Uint32(rec), binary.NativeEndian.Uint32(rec[4:])
-		rec = rec[8:]
-		if uint64(len(rec)) < uint64(k)+uint64(n) {
+		k, n := uint64(binary.NativeEndian.Uint32(rec)), uint64(binary.NativeEndian.Uint32(rec[4:]))
+		end := 8 + k + n
+		if end > uint64(len(rec)) {
 			return
 		}
-		if k-1 < maxKeyLen-1 {
-			for i := int(f.byLen[k]); i >= 0; i = f.next[i] {
-				if key := f.keys[i]; key[k-1] == rec[k-1] && key == string(rec[:k]) {
-					v.environ[i] = rec[k : k+n]
-				}
-			}
+		if i := f.slots[slot(k, rec[7+k])]; i >= 0 {
+			f.match(int(i), rec[8:8+k], rec[8+k:end], v)
 		}
-		rec = rec[k+n:]
+		rec = rec[end:]
+	}
+}
+
+// match gives a value to the keys of a slot, of which i is the first, that are its own.
+func (f *Format) match(i int, key, value []byte, v *values) {
+	for ; i >= 0; i = f.next[i] {
+		if f.keys[i] == string(key) {
+			v.environ[i] = value
+		}
 	}
 }
 
@@ -133,9 +163,9 @@ func (f *Format) findHeaders(rec []byte, v *values) {
 // append appends the line of an entry. Where it would be longer than limit bytes its texts are cut; 0: no limit.
 func (f *Format) append(dst []byte, e *Entry, v *values, d *dates, worker, limit int) []byte {
 	clear(v.environ)
-	clear(v.headers)
 	f.find(e.Environ, v)
 	if len(f.names) > 0 {
+		clear(v.headers)
 		f.findHeaders(e.Headers, v)
 	}
 	start := len(dst)
@@ -150,9 +180,8 @@ func (f *Format) append(dst []byte, e *Entry, v *values, d *dates, worker, limit
 func (f *Format) appendOps(dst []byte, e *Entry, v *values, d *dates, worker, most int) []byte {
 	for i := range f.ops {
 		o := &f.ops[i]
+		dst = o.before.append(dst)
 		switch o.kind {
-		case opLiteral:
-			dst = append(dst, o.lit...)
 		case opEnviron:
 			dst = f.text(dst, v.environ[o.i], o, most)
 		case opHeader:
@@ -167,7 +196,7 @@ func (f *Format) appendOps(dst []byte, e *Entry, v *values, d *dates, worker, mo
 				dst = f.text(dst, query, o, most)
 			}
 		case opStatus:
-			dst = strconv.AppendInt(dst, int64(e.status()), 10)
+			dst = appendStatus(dst, e.status())
 		case opBody:
 			if n := e.BytesOut - e.HeadOut; n <= 0 {
 				dst = append(dst, '-')
@@ -211,10 +240,16 @@ func (f *Format) appendOps(dst []byte, e *Entry, v *values, d *dates, worker, mo
 			}
 		}
 	}
-	return append(dst, '\n')
+	return f.tail.append(dst)
 }
 
 func (f *Format) text(dst, p []byte, o *op, most int) []byte {
+	if 0 < len(p) && len(p) <= most {
+		var ok bool
+		if dst, ok = appendPlain(dst, p, o.stop); ok {
+			return dst
+		}
+	}
 	if f.json {
 		return appendJSON(dst, p, most)
 	}
@@ -238,6 +273,14 @@ func (f *Format) request(dst []byte, e *Entry, v *values, o *op, most int) []byt
 	dst = append(f.text(dst, method, o, most/2), ' ')
 	dst = append(f.text(dst, target, o, most/2), ' ')
 	return append(dst, protocol...)
+}
+
+// appendStatus appends a number that nearly always has three digits.
+func appendStatus(dst []byte, n int) []byte {
+	if n < 100 || n > 999 {
+		return strconv.AppendInt(dst, int64(n), 10)
+	}
+	return append(dst, '0'+byte(n/100), '0'+byte(n/10%10), '0'+byte(n%10))
 }
 
 // cutQuery splits a target before its "?".

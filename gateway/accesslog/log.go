@@ -32,6 +32,7 @@ type Log struct {
 	o     Options
 	w     io.Writer
 	timed bool
+	each  func(Entry)   // not nil: there are no lines
 	wake  chan struct{} // there is a line; holds one
 	full  chan struct{} // there are writeAt bytes; holds one
 	over  chan struct{} // closed when all is written after Close
@@ -58,30 +59,44 @@ func New(w io.Writer, o Options) *Log {
 	return l
 }
 
+// NewEach returns a log without lines: each entry is given to f, by the goroutine that adds it and before Add returns. f may be called by
+// several goroutines at once, and keeps nothing of what the entry's slices hold.
+func NewEach(f func(Entry)) *Log {
+	l := &Log{o: Options{Format: &Format{}}, timed: true, each: f, over: make(chan struct{})}
+	close(l.over)
+	return l
+}
+
 // WantsRequestID says whether the lines show the requests' ids.
 func (l *Log) WantsRequestID() bool { return l.o.Format.WantsRequestID() }
 
 // WantsTimes says whether the lines show Queue, Python or Thread, or how long the requests took; else nobody needs to look at a clock for that.
 func (l *Log) WantsTimes() bool { return l.timed }
 
-// Add logs a request. It never waits for the writer, keeps nothing of e, and allocates nothing.
+// Add logs a request. It never waits for the writer, keeps nothing of e, and allocates nothing; but see [NewEach].
 func (l *Log) Add(e *Entry) {
 	if l.timed && e.End == 0 {
 		e.End = Now()
 	}
+	if l.each != nil {
+		l.each(*e)
+		return
+	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	before := len(l.lines)
 	if before >= mostWaiting || l.closing {
 		l.lost++
+		l.mu.Unlock()
 		return
 	}
 	l.dates.sync(max(e.Start, e.End))
 	l.lines = l.o.Format.append(l.lines, e, l.values, &l.dates, l.o.Worker, l.o.LineLimit)
+	after := len(l.lines)
+	l.mu.Unlock()
 	switch {
 	case before == 0:
 		signal(l.wake)
-	case before < writeAt && len(l.lines) >= writeAt:
+	case before < writeAt && after >= writeAt:
 		signal(l.full)
 	}
 }

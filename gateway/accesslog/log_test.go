@@ -198,6 +198,20 @@ func TestLinesAreHandedOnOneByOne(t *testing.T) {
 	}
 }
 
+func TestEachEntryIsGivenToAFunctionWithItsTimesBeforeAddReturns(t *testing.T) {
+	var got []Entry
+	l := NewEach(func(e Entry) { got = append(got, e) })
+	if !l.WantsTimes() || l.WantsRequestID() {
+		t.Error("it wants no times, or ids")
+	}
+	l.Add(&Entry{Status: 200, Start: 1})
+	l.Add(&Entry{Status: 404, Start: 1, End: 5})
+	if len(got) != 2 || got[0].Status != 200 || got[0].End <= 1 || got[1].Status != 404 || got[1].End != 5 {
+		t.Errorf("%+v", got)
+	}
+	closeLog(t, l)
+}
+
 func TestAnEntryAllocatesNothing(t *testing.T) {
 	for _, format := range []string{"combined", "json"} {
 		l := New(&sink{open: make(chan struct{})}, Options{Format: mustParse(t, format)})

@@ -48,7 +48,7 @@ var simple = map[string]opKind{
 
 // keyed are those that show a key of the environ.
 var keyed = map[string]string{
-	"h": "REMOTE_ADDR", "a": "REMOTE_ADDR", "u": "REMOTE_USER", "m": "REQUEST_METHOD", "H": "SERVER_PROTOCOL", "v": "HTTP_HOST",
+	"h": "REMOTE_ADDR", "a": "REMOTE_ADDR", "m": "REQUEST_METHOD", "H": "SERVER_PROTOCOL", "v": "HTTP_HOST",
 	"f": "HTTP_REFERER",
 }
 
@@ -79,10 +79,8 @@ func ParseFormat(text string) (*Format, error) {
 	if len(f.keys) > maxKeys || len(f.names) > maxKeys {
 		return nil, fmt.Errorf("a format can show %d request headers and as many response headers at most", maxKeys)
 	}
-	for _, o := range f.ops {
-		if i := strings.IndexFunc(o.lit, func(r rune) bool { return r != '\t' && (r < ' ' || r == 0x7f) }); i >= 0 {
-			return nil, fmt.Errorf("a format has no control characters but tabs; there is %q", o.lit[i])
-		}
+	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\t' && (r < ' ' || r == 0x7f) }); i >= 0 {
+		return nil, fmt.Errorf("a format has no control characters but tabs; there is %q", text[i])
 	}
 	f.finish()
 	return f, nil
@@ -109,14 +107,19 @@ func jsonFormat() *Format {
 func (f *Format) finish() {
 	f.index()
 	for i := range f.ops {
+		after := f.tail.text
+		if i+1 < len(f.ops) {
+			after = f.ops[i+1].before.text
+		}
 		switch o := &f.ops[i]; o.kind {
 		case opEnviron, opHeader, opRequest, opPath, opQuery, opLine:
 			f.texts++
-			if i+1 < len(f.ops) && f.ops[i+1].kind == opLiteral {
-				o.stop = stopOf(f.ops[i+1].lit[0])
+			if after != "" {
+				o.stop = stopOf(after[0])
 			}
 		}
 	}
+	f.tail.add("\n")
 }
 
 // stopOf is c where a field that has it could be taken for two; what is always escaped needs no care.
@@ -127,24 +130,21 @@ func stopOf(c byte) byte {
 	return c
 }
 
-func (f *Format) literal(text string) {
-	if text == "" {
-		return
-	}
-	if n := len(f.ops); n > 0 && f.ops[n-1].kind == opLiteral {
-		f.ops[n-1].lit += text
-		return
-	}
-	f.ops = append(f.ops, op{kind: opLiteral, lit: text})
-}
+func (f *Format) literal(text string) { f.tail.add(text) }
 
 // add adds an op; key is what it wants of the environ, if anything.
 func (f *Format) add(kind opKind, key string) {
-	o := op{kind: kind}
+	i := 0
 	if key != "" {
-		o.i = f.key(key)
+		i = f.key(key)
 	}
-	f.ops = append(f.ops, o)
+	f.addIndexed(kind, i)
+}
+
+// addIndexed adds an op with the text that came before it.
+func (f *Format) addIndexed(kind opKind, i int) {
+	f.ops = append(f.ops, op{before: f.tail, kind: kind, i: i})
+	f.tail = literal{}
 }
 
 // directive reads what follows a "%" and returns its length.
@@ -184,10 +184,10 @@ func (f *Format) known(whole, name string, gunicorn bool) error {
 	switch {
 	case name == "%" && !gunicorn:
 		f.literal("%")
-	case name == "l":
+	case name == "l" || name == "u": // the server asks nobody who he is
 		f.literal("-")
 	case name == "r": // the three keys follow each other
-		f.ops = append(f.ops, op{kind: opRequest, i: len(f.keys)})
+		f.addIndexed(opRequest, len(f.keys))
 		f.keys = append(f.keys, "REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL")
 	case name == "U":
 		f.add(opPath, "RAW_URI")
@@ -220,7 +220,7 @@ func (f *Format) named(whole, arg, kind string) error {
 	case "e":
 		f.add(opEnviron, arg)
 	case "o":
-		f.ops = append(f.ops, op{kind: opHeader, i: len(f.names)})
+		f.addIndexed(opHeader, len(f.names))
 		f.names = append(f.names, arg)
 	case "x":
 		for _, x := range fields {
