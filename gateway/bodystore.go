@@ -2,7 +2,8 @@ package gateway
 
 import "sync/atomic"
 
-// maxBodiesMemory is how much memory all bodies of a server may take that did not come at once; one more goes to a file, whatever its size.
+// maxBodiesMemory is how much memory all bodies of a server may take that did not come at once, by the buffers that they are in; one more goes
+// to a file, whatever its size.
 const maxBodiesMemory = 64 << 20
 
 // bodyStore counts what the bodies of all requests use that are being read, wait for the app or are in its hands. A nil one has no limits.

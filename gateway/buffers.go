@@ -12,15 +12,23 @@ var bufferPools [len(bufferSizes)]sync.Pool
 
 // getBuffer returns a buffer with len(b) == cap(b) >= n. Over 1 MiB it is not pooled.
 func getBuffer(n int) *buffer {
-	for i, size := range bufferSizes {
-		if n <= size {
-			if p, _ := bufferPools[i].Get().(*buffer); p != nil {
-				return p
-			}
-			return &buffer{b: make([]byte, size)}
+	i, size := bufferSize(n)
+	if i < len(bufferPools) {
+		if p, _ := bufferPools[i].Get().(*buffer); p != nil {
+			return p
 		}
 	}
-	return &buffer{b: make([]byte, n)}
+	return &buffer{b: make([]byte, size)}
+}
+
+// bufferSize is how large the buffer is that getBuffer(n) returns, and its place in bufferPools.
+func bufferSize(n int) (i, size int) {
+	for i, size := range bufferSizes {
+		if n <= size {
+			return i, size
+		}
+	}
+	return len(bufferPools), n
 }
 
 // put gives the buffer back. Nil is fine.

@@ -286,26 +286,27 @@ func (k *call) clientGone(c *conn) {
 	k.end(endCut)
 }
 
-// takeOver takes the response away from the app where it has not begun, so that the connection can refuse the request, and makes the
-// app's reads of the body fail. On the connection's goroutine.
-func (k *call) takeOver(c *conn, why error, status int) bool {
+// takeOver takes the response away from the app where it has not begun, makes the app's reads of the body fail, and returns what the
+// connection is to answer instead; nil where it is not to. On the connection's goroutine.
+func (k *call) takeOver(c *conn, why error, status int) []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.c != c {
-		return false
+		return nil
 	}
 	if k.x != nil && !k.done {
 		k.x.EndBody(why)
 	}
 	if k.begun {
-		return false
+		return nil
 	}
 	if k.x != nil {
 		k.x.Cancel()
 	}
-	k.log.taken(status, k.head)
+	b := appendPlainOf(nil, status, k.id, k.head, false, false)
+	k.log.taken(status, b)
 	k.end(endByReader)
-	return true
+	return b
 }
 
 // push gives a piece of the body to the app. over: the response has ended, nobody reads it.

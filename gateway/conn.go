@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -59,10 +60,11 @@ type conn struct {
 	served     int        // requests that it brought; its reader's, as what follows
 	longHead   bool       // it is among Server.longHeads
 
-	bodyLeft  atomic.Int64 // bytes of the request's body that did not come yet; at least 1 where that is not known
-	streaming bool         // the goroutine gives the body to the app as it comes
-	k         *call        // of the request in hand; its reader's, to be compared with call.c under call.mu
-	submitted bool         // k was submitted by the loop, and its response may be owed; its reader's
+	bodyLeft  atomic.Int64                       // bytes of the request's body that did not come yet; at least 1 where that is not known
+	streaming bool                               // the goroutine gives the body to the app as it comes
+	handling  atomic.Pointer[context.CancelFunc] // of the Go handler that answers
+	k         *call                              // of the request in hand; its reader's, to be compared with call.c under call.mu
+	submitted bool                               // k was submitted by the loop, and its response may be owed; its reader's
 
 	mu         sync.Mutex // guards what follows
 	cond       sync.Cond  // something of it changed
@@ -138,8 +140,14 @@ func (c *conn) abandon(k *call) {
 // panicked answers 500 where no response has begun.
 func (c *conn) panicked() {
 	defer func() { _ = recover() }() // the host itself may be what panics
-	if k := c.k; c.isOver() || k != nil && k.takeOver(c, errPanic, 500) {
-		c.answerOwn(appendPlain(nil, 500, false, false, false), 500, nil, nil)
+	b := appendPlain(nil, 500, false, false, false)
+	if !c.isOver() {
+		if b = nil; c.k != nil {
+			b = c.k.takeOver(c, errPanic, 500)
+		}
+	}
+	if b != nil {
+		c.answerOwn(b, 500, nil, nil)
 		c.linger()
 	}
 }
@@ -246,10 +254,12 @@ func (c *conn) serveRequest(q *request) bool {
 		err = c.streamBody(k, &d)
 	}
 	status := statusOf(err)
-	if status != 0 && k.takeOver(c, err, status) {
-		c.answer(appendPlain(nil, status, q.head, false, false))
-		c.linger()
-		return false
+	if status != 0 {
+		if b := k.takeOver(c, err, status); b != nil {
+			c.answer(b)
+			c.linger()
+			return false
+		}
 	}
 	if !c.await(k) {
 		return false
@@ -464,7 +474,7 @@ func (c *conn) mayKeepAlive(k *call) bool {
 
 // refuse answers instead of the app and ends the connection. It returns false.
 func (c *conn) refuse(status int, q *request) bool {
-	c.answerOwn(appendPlain(nil, status, q.head, false, false), status, q, nil)
+	c.answerOwn(appendPlainOf(nil, status, c.s.ids.of(q, &c.ends), q.head, false, false), status, q, nil)
 	c.linger()
 	return false
 }
@@ -490,7 +500,7 @@ func (c *conn) notFound(q *request) bool {
 	n, err := d.skip(c.in.b[c.r:c.w])
 	c.r += n
 	keep := q.keepAlive && d.done && err == nil && !c.s.draining.Load()
-	ok := c.answerOwn(appendPlain(nil, 404, q.head, q.http10, keep), 404, q, nil)
+	ok := c.answerOwn(appendPlainOf(nil, 404, c.s.ids.of(q, &c.ends), q.head, q.http10, keep), 404, q, nil)
 	if !keep {
 		c.linger()
 	}
@@ -517,13 +527,17 @@ func (c *conn) linger() {
 		if err != nil && err != errWoken || c.deadline.Load() == expired {
 			return
 		}
-		c.mu.Lock()
-		cut := c.cut
-		c.mu.Unlock()
-		if cut {
+		if c.isCut() {
 			return
 		}
 	}
+}
+
+// isCut says whether the connection is being cut. Any goroutine.
+func (c *conn) isCut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cut
 }
 
 // cutNow ends the connection from outside, whatever it does.
@@ -578,6 +592,9 @@ func (c *conn) reset() {
 func (c *conn) shutdown() {
 	c.onSocket(func(fd int) { _ = syscall.Shutdown(fd, syscall.SHUT_RDWR) })
 	c.becomes(readable | writable | hungUp) // the poller says so too, unless the server has ended
+	if cancel := c.handling.Load(); cancel != nil {
+		(*cancel)()
+	}
 }
 
 // client is the client's address for the log.

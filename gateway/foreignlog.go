@@ -78,6 +78,9 @@ func (l *loggedResponse) wrote(n int64, err error) {
 	}
 }
 
+// Flush implements http.Flusher.
+func (l *loggedResponse) Flush() { _ = http.NewResponseController(l.ResponseWriter).Flush() }
+
 // Unwrap is for http.ResponseController.
 func (l *loggedResponse) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
@@ -100,12 +103,6 @@ func (l *loggedResponse) settle(e accesslog.Ended) {
 	if l != nil && !l.settled {
 		l.settled, l.e.Ended = true, e
 	}
-}
-
-// refuse answers instead of the app.
-func (l *loggedResponse) refuse(w http.ResponseWriter, status int) {
-	l.settle(accesslog.Refused)
-	httpPlain(w, status)
 }
 
 // answered notes what became of a request that was given to an app.

@@ -15,6 +15,11 @@ import (
 // serveHandler has the Go handler of a mount answer a request, on the connection's goroutine. False: the connection has ended.
 func (c *conn) serveHandler(q *request, h http.Handler) bool {
 	d := newBodyDecoder(q)
+	left := int64(1)
+	if !d.chunked {
+		left = max(d.left-int64(c.w-c.r), 0)
+	}
+	c.bodyLeft.Store(left)
 	body := &handlerBody{c: c, d: &d, limit: c.s.MaxBodySize, continueOwed: q.expect}
 	r, err := c.httpRequest(q, body)
 	if err != nil {
@@ -97,6 +102,9 @@ func (e *endpoints) applyTo(r *http.Request, q *request) {
 func (w *handlerResponse) run(h http.Handler, r *http.Request) (how ending) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	w.c.handling.Store(&cancel)
+	defer w.c.handling.Store(nil)
+	w.c.cancelHandler() // the client may have left already
 	defer func() {
 		w.release()
 		if p := recover(); p != nil {
@@ -108,6 +116,17 @@ func (w *handlerResponse) run(h http.Handler, r *http.Request) (how ending) {
 	}()
 	h.ServeHTTP(w, r.WithContext(ctx))
 	return w.finish()
+}
+
+// cancelHandler ends the context of the Go handler that answers, if one does, where the client has left: it ended its side, and all of its
+// request came. Any goroutine.
+func (c *conn) cancelHandler() {
+	if c.ready.Load()&hungUp == 0 || c.bodyLeft.Load() > 0 {
+		return
+	}
+	if cancel := c.handling.Load(); cancel != nil {
+		(*cancel)()
+	}
 }
 
 // handlerBody is the request body that a Go handler reads, as it comes.
@@ -157,6 +176,8 @@ func (b *handlerBody) next(p []byte) (int, error) {
 			}
 		}
 		if b.d.done {
+			c.bodyLeft.Store(0)
+			c.cancelHandler()
 			return 0, io.EOF
 		}
 		switch _, err := c.fill(); {

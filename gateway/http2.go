@@ -94,8 +94,11 @@ func (h *http2Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *http2Server) serveRequest(w http.ResponseWriter, r *http.Request, q *request, c *conn) {
+	if c.isCut() { // it was closed for others while the request came
+		panic(http.ErrAbortHandler)
+	}
 	if status := h.check(q, r); status != 0 {
-		logOf(w).refuse(w, status)
+		h.core.refuse(w, r, q, c, status)
 		return
 	}
 	control := http.NewResponseController(w)

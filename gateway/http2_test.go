@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -228,4 +229,22 @@ func TestHTTP2TakesStreamsAndFilesOfAnyLength(t *testing.T) {
 			t.Errorf("with Expect %q the body came back as %d bytes", expect, len(body))
 		}
 	}
+}
+
+func TestARequestOfAnHTTP2ConnectionThatIsClosedForOthersDoesNotReachTheApp(t *testing.T) {
+	ts := serveTLS(t, hello)
+	if _, body := get2(t, ts.client2(), asking("GET", "https://localhost/", "")); body != "hello /" {
+		t.Fatal(body)
+	}
+	c := ts.only()
+	waitFor(t, "the idle connection is closed", c.evict)
+	c.idleSince.Store(0) // as when the request was read before
+	r := httptest.NewRequest("GET", "https://localhost/", nil)
+	r = r.WithContext(context.WithValue(r.Context(), connKey{}, c))
+	defer func() {
+		if p := recover(); p != http.ErrAbortHandler || ts.Requests() != 1 {
+			t.Errorf("panic %v, and %d requests were given to the app", p, ts.Requests())
+		}
+	}()
+	ts.h2.ServeHTTP(httptest.NewRecorder(), r)
 }

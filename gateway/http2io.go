@@ -37,6 +37,9 @@ func (w *timedWriter) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Flush implements http.Flusher.
+func (w *timedWriter) Flush() { _ = w.FlushError() }
+
 // FlushError is what http.ResponseController calls.
 func (w *timedWriter) FlushError() error {
 	w.waiting = 0

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
@@ -40,11 +41,11 @@ func (h *foreignHandler) logged(w http.ResponseWriter, r *http.Request, q *reque
 func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *request, c *conn) {
 	l := logOf(w)
 	if status := q.checkForeign(h.HeaderPolicy); status != 0 {
-		l.refuse(w, status)
+		h.refuse(w, r, q, c, status)
 		return
 	}
 	if h.MaxBodySize > 0 && r.ContentLength > h.MaxBodySize {
-		l.refuse(w, 413)
+		h.refuse(w, r, q, c, 413)
 		return
 	}
 	path := unescape(nil, q.target.path)
@@ -54,10 +55,11 @@ func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *reques
 	}
 	mount := findMount(mounts, path)
 	if mount == nil {
-		l.refuse(w, 404)
+		h.refuse(w, r, q, c, 404)
 		return
 	}
 	if mount.Handler != nil {
+		h.tellID(w, r, q, c)
 		if c != nil {
 			c.ends.applyTo(r, q)
 		}
@@ -89,7 +91,7 @@ func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *reques
 			if status == 0 {
 				status = 400 // the client left, or its chunks are malformed: net/http does not say which
 			}
-			l.refuse(w, status)
+			h.refuse(w, r, q, c, status)
 			return
 		}
 		req.ContentLength, req.Body = body.size, body.body()
@@ -107,7 +109,7 @@ func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *reques
 	k, err := h.submit(&req)
 	if err != nil {
 		h.Logger.Error("gateway: a request could not be given to the app", "request", r.RequestURI, "error", err)
-		l.refuse(w, 503)
+		h.refuse(w, r, q, c, 503)
 		return
 	}
 	k.file, body.file = body.file, nil
@@ -121,6 +123,28 @@ func (h *foreignHandler) serve(w http.ResponseWriter, r *http.Request, q *reques
 	if !whole {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// refuse answers instead of the app.
+func (h *foreignHandler) refuse(w http.ResponseWriter, r *http.Request, q *request, c *conn, status int) {
+	h.tellID(w, r, q, c)
+	logOf(w).settle(accesslog.Refused)
+	httpPlain(w, status)
+}
+
+// tellID gives the response the request's id.
+func (h *foreignHandler) tellID(w http.ResponseWriter, r *http.Request, q *request, c *conn) {
+	if h.ids == nil {
+		return
+	}
+	var ends *endpoints
+	if c != nil {
+		ends = &c.ends
+	} else {
+		of, _ := h.endsOf(r)
+		ends = &of
+	}
+	w.Header().Set(requestIDField, string(h.ids.of(q, ends)))
 }
 
 // environOf is the environ record of a request, with its id, which the response gets as well.

@@ -43,10 +43,10 @@ func (s *Server) initLimits() {
 		}
 	}
 	files := fileLimit()
-	if s.maxConns = s.MaxConnections; s.maxConns <= 0 {
+	if s.maxConns = s.MaxConnections; s.maxConns == 0 {
 		s.maxConns = defaultMaxConnections
 	}
-	if most := max(files/4*3, 1); s.maxConns > most {
+	if most := max(files/4*3, 1); s.maxConns < 0 || s.maxConns > most {
 		if s.MaxConnections > 0 {
 			s.log().Warn("gateway: the limit on connections is over three quarters of the open files that the process may have (RLIMIT_NOFILE); these are the limit",
 				"limit", s.MaxConnections, "in_effect", most)
@@ -93,6 +93,9 @@ func (c *conn) releaseLongHead() {
 	}
 }
 
+// uncertifiedEvery is how often the log tells of clients without a certificate that will do: some come again and again.
+const uncertifiedEvery = time.Minute
+
 // tally counts what an attacker could have happen all the time, for one line of the log a second at most.
 type tally struct {
 	n    atomic.Int64
@@ -105,10 +108,16 @@ func (t *tally) add(client string) {
 }
 
 // report logs what was counted since the last report. It does not wait for the log.
-func (s *Server) report() {
+func (s *Server) report(now time.Time) {
 	refused, evicted, full, spool := s.refused.n.Swap(0), s.evicted.Swap(0), s.full.Swap(0), s.bodies.refused.n.Swap(0)
 	unproxied := s.unproxied.n.Swap(0)
-	if refused+evicted+full+spool+unproxied == 0 || !s.reporting.CompareAndSwap(false, true) {
+	uncertified := int64(0)
+	if now.Sub(s.certsReported) >= uncertifiedEvery {
+		if uncertified = s.uncertified.n.Swap(0); uncertified > 0 {
+			s.certsReported = now
+		}
+	}
+	if refused+evicted+full+spool+unproxied+uncertified == 0 || !s.reporting.CompareAndSwap(false, true) {
 		return
 	}
 	go func() {
@@ -120,6 +129,10 @@ func (s *Server) report() {
 		if unproxied > 0 {
 			s.log().Warn("gateway: connections were closed: a PROXY header that can be used does not come first", "connections", unproxied,
 				"last_client", *s.unproxied.last.Load())
+		}
+		if uncertified > 0 {
+			s.log().Warn("gateway: clients were refused: they have no certificate of the client CA's that will do", "connections", uncertified,
+				"last_client", *s.uncertified.last.Load())
 		}
 		if evicted > 0 {
 			s.log().Warn("gateway: connections without a request were closed for new ones: the limit on connections is reached",

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -162,38 +161,42 @@ func TestTinyChunksOfABodyAreGathered(t *testing.T) {
 }
 
 func TestABodyThatIsAnnouncedAndNotSentCostsLittleMemory(t *testing.T) {
-	ts := serve(t, echo)
-	measure := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapInuse
-	}
-	const n = 50
-	before := measure()
-	var all []*client
-	for range n {
-		c := ts.dial()
-		all = append(all, c)
-		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\nx", maxBodyMemory)
-	}
-	waitFor(t, "all bodies are waited for", func() bool {
-		ts.mu.Lock()
-		defer ts.mu.Unlock()
-		waiting := 0
-		for c := range ts.conns {
-			if c.deadline.Load() > ts.clock.Load()+int64(50*time.Second) && c.deadline.Load() < ts.clock.Load()+int64(70*time.Second) {
-				waiting++
+	const n, most = 50, 128 << 10 // bytes for each body and its client: a buffer to read long bodies into is as much
+	for _, fields := range []string{"Content-Length: 100000\r\n\r\nx", "Content-Length: 1048577\r\n\r\nx", "Transfer-Encoding: chunked\r\n\r\nffff\r\nx"} {
+		t.Run(fields, func(t *testing.T) {
+			ts := serve(t, echo)
+			measure := func() int64 {
+				runtime.GC()
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				return int64(m.HeapAlloc)
 			}
-		}
-		return waiting == n
-	})
-	if per := (measure() - before) / n; per > 400<<10 {
-		t.Errorf("%d bytes for each body of one byte", per)
-	}
-	for _, c := range all {
-		_ = c.Close()
+			before := measure()
+			var all []*client
+			for range n {
+				c := ts.dial()
+				all = append(all, c)
+				c.send("POST / HTTP/1.1\r\nHost: h\r\n" + fields)
+			}
+			waitFor(t, "all bodies are waited for", func() bool {
+				ts.mu.Lock()
+				defer ts.mu.Unlock()
+				waiting := 0
+				for c := range ts.conns {
+					if c.deadline.Load() > ts.clock.Load()+int64(50*time.Second) && c.deadline.Load() < ts.clock.Load()+int64(70*time.Second) {
+						waiting++
+					}
+				}
+				return waiting == n
+			})
+			if per := (measure() - before) / n; per > most {
+				t.Errorf("%d bytes for each body of one byte", per)
+			}
+			for _, c := range all {
+				_ = c.Close()
+			}
+		})
 	}
 }
 
@@ -210,5 +213,15 @@ func TestAClientThatDoesNotCloseIsLingeredForOnce(t *testing.T) {
 	})
 	if d := time.Since(start); d > lingerTimeout*3/2 {
 		t.Errorf("after %v", d)
+	}
+}
+
+func TestConnectionsWithoutALimitAreAsManyAsTheOpenFilesAllow(t *testing.T) {
+	most := fileLimit() / 4 * 3
+	for given, want := range map[int]int{-1: most, 0: min(defaultMaxConnections, most), 5: 5} {
+		s := &Server{MaxConnections: given}
+		if s.initLimits(); s.maxConns != want {
+			t.Errorf("%d: %d, want %d", given, s.maxConns, want)
+		}
 	}
 }

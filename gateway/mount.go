@@ -15,8 +15,9 @@ type Mount struct {
 	// App is the number that App.NewExchange's host knows the app by.
 	App int
 	// Handler, where set, answers instead of an app, on a goroutine of its own for each connection. It gets the whole path, as under
-	// http.ServeMux. Under [Server] the request's context ends when the handler returns; a client that leaves is noticed at the next read or
-	// write. Its RemoteAddr and Host are by the word of Server.TrustedProxies (the port is 0 where they don't say it); what others say of that
+	// http.ServeMux. Under [Server] the request's context ends when the handler returns, and when the client has left or is cut; one that sends a
+	// body is not seen to leave before all of it was read. Shutdown waits for handlers: those of endless streams return by [Server.Draining].
+	// A request's RemoteAddr and Host are by the word of Server.TrustedProxies (the port is 0 where they don't say it); what others say of that
 	// is not in its Header. Requests of handlers are not among [Server.Requests].
 	Handler http.Handler
 	// RequestTimeout is how long the app may take for a request, from its call on. 0: as Server.RequestTimeout says (without limit in

@@ -21,6 +21,9 @@ type request struct {
 	keepAlive     bool // what version and Connection ask
 	expect        bool // 100-continue
 	head          bool // the method is HEAD
+
+	id    []byte // its X-Request-ID, once requestIDs.of was asked
+	newID [newRequestID]byte
 }
 
 // hasBody says whether a body follows, RFC 9112 section 6.3.

@@ -24,6 +24,7 @@ func (c *conn) polled(p *poller, events uint32) {
 		bits |= writable
 	}
 	c.becomes(bits)
+	c.cancelHandler()
 	if bits&readable == 0 {
 		return
 	}

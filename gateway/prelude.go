@@ -72,10 +72,18 @@ func (c *conn) refuseHandshake(w *wire, err error) {
 	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && e.Conn != nil && looksLikeHTTP(e.RecordHeader[:]) {
 		c.answer(appendPlain(nil, 400, false, false, false))
 		c.linger()
+	} else if refusedCertificate(err) {
+		c.s.uncertified.add(c.client() + ": " + err.Error())
 	} else if !quietEnd(err) {
 		c.s.log().Debug("gateway: a TLS handshake failed", "client", c.client(), "error", err)
 	}
 	c.finish()
+}
+
+// refusedCertificate says whether a handshake failed for the client's certificate, or since it has none, which crypto/tls has no type for.
+func refusedCertificate(err error) bool {
+	_, wrong := errors.AsType[*tls.CertificateVerificationError](err)
+	return wrong || strings.HasSuffix(err.Error(), "client didn't provide a certificate")
 }
 
 // looksLikeHTTP says whether what came instead of a TLS record is the beginning of a request.

@@ -13,6 +13,7 @@ const (
 	requestIDField = "X-Request-ID"
 	requestIDKey   = "HTTP_X_REQUEST_ID"
 	maxRequestID   = 128 // bytes of one that is taken from a proxy
+	newRequestID   = 32  // of a new one
 )
 
 // requestIDs makes the ids of requests: 128 random bits in hexadecimal digits, as nginx's $request_id. The generator is seeded here, since Go's
@@ -46,20 +47,26 @@ func (r *requestIDs) appendNew(dst []byte) []byte {
 	return dst
 }
 
-// appendTo appends the id of q to its environ record, and returns it as a part of the record: that of the request's own X-Request-ID where a
-// trusted proxy sent one that is a plain word, else a new one. appendField left that field out.
-func (r *requestIDs) appendTo(rec []byte, q *request, e *endpoints) (_, id []byte) {
-	if e.proxies != nil {
-		if id := requestIDOf(q); id != nil {
-			rec = pyhost.AppendPair(rec, requestIDKey, text(id))
-			return rec, rec[len(rec)-len(id):]
-		}
+// of is the id of q, always the same: that of its own X-Request-ID where a trusted proxy sent one that is a plain word, else a new one. It is
+// memory of q. nil: requests have none.
+func (r *requestIDs) of(q *request, e *endpoints) []byte {
+	if r == nil {
+		return nil
 	}
-	const room = "00000000000000000000000000000000"
-	rec = pyhost.AppendPair(rec, requestIDKey, room)
-	id = rec[len(rec)-len(room):]
-	r.appendNew(id[:0])
-	return rec, id
+	if q.id == nil && e.proxies != nil {
+		q.id = requestIDOf(q)
+	}
+	if q.id == nil {
+		q.id = r.appendNew(q.newID[:0])
+	}
+	return q.id
+}
+
+// appendTo appends the id of q to its environ record, and returns it as a part of the record. appendField left the request's own field out.
+func (r *requestIDs) appendTo(rec []byte, q *request, e *endpoints) (_, id []byte) {
+	id = r.of(q, e)
+	rec = pyhost.AppendPair(rec, requestIDKey, text(id))
+	return rec, rec[len(rec)-len(id):]
 }
 
 // requestIDOf is what q says of its id; nil where it says nothing, or what could do harm in a log.

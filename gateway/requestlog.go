@@ -50,11 +50,9 @@ func (l *requestLog) plain(status int, b []byte) {
 	}
 }
 
-// taken notes that the connection's goroutine will answer the call.
-func (l *requestLog) taken(status int, head bool) {
+// taken notes that the connection's goroutine will answer the call with b.
+func (l *requestLog) taken(status int, b []byte) {
 	if l.began != 0 {
-		var scratch [512]byte
-		b := appendPlain(scratch[:0], status, head, false, false)
 		l.ended = accesslog.Refused
 		l.plain(status, b)
 		l.sentBefore -= int64(len(b)) // it is not written yet
@@ -82,9 +80,7 @@ func (l *requestLog) add(k *call, c *conn, how ending) {
 
 // whyCut says who ended a connection in the middle of a response.
 func (c *conn) whyCut() accesslog.Ended {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.cut {
+	if c.isCut() {
 		return accesslog.Cut
 	}
 	return accesslog.ClientGone

@@ -468,7 +468,7 @@ func TestRequestsOverHTTP2AreLogged(t *testing.T) {
 			e.Scheme != "https" || i == 0 && (e.BytesIn != 5 || e.BodyBytesOut != 5) || e.RequestID == "" {
 			t.Errorf("%+v", e)
 		}
-		if id := resp.Header.Get(requestIDField); i == 0 && id != e.RequestID {
+		if id := resp.Header.Get(requestIDField); id != e.RequestID {
 			t.Errorf("%q", id)
 		}
 	}

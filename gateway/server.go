@@ -62,8 +62,8 @@ type Server struct {
 	// MaxConnectionRequests is how many requests one connection may bring; the last one's response closes it. 0 or less: any number.
 	MaxConnectionRequests int
 	// MaxConnections is how many connections there may be at a time. For one more, some are closed that have no request in hand, those first
-	// that have been so for the longest time; where all have one, no connection is accepted. 0 or less: 16384. It is at most three quarters of
-	// the soft RLIMIT_NOFILE: the app and long bodies need descriptors too.
+	// that have been so for the longest time; where all have one, no connection is accepted. 0: 16384. Negative: as many as there may be. It is at
+	// most three quarters of the soft RLIMIT_NOFILE: the app and long bodies need descriptors too.
 	MaxConnections int
 	// MaxClientConnections is how many connections one client may have at a time, by its IPv4 address or its IPv6 /64; one more is closed at
 	// once. Those of trusted proxies and on unix sockets are not counted. 0 or less: any number.
@@ -125,6 +125,7 @@ type Server struct {
 	calls     atomic.Int64  // exchanges that are not released, but for those whose thread is lost
 	requests  atomic.Int64  // exchanges so far
 	draining  atomic.Bool   // no new response promises that its connection is kept
+	drain     chan struct{} // closed with that
 	closing   atomic.Bool   // idle connections are closed
 	stop      chan struct{} // closed when the server has shut down
 	h2        *http2Server
@@ -139,6 +140,8 @@ type Server struct {
 	longHeads     atomic.Int64 // connections whose request has a header of longHead bytes or more
 	refused       tally        // connections over MaxClientConnections
 	unproxied     tally        // connections without a PROXY header that can be used
+	uncertified   tally        // clients without a certificate that will do
+	certsReported time.Time    // when the log told of these; the sweeper's
 	evicted, full atomic.Int64
 	reporting     atomic.Bool // a line about them is being logged
 
@@ -158,7 +161,7 @@ func (s *Server) init() {
 		s.h2 = &http2Server{s: s}
 		s.conns = make(map[*conn]struct{})
 		s.listeners = make(map[net.Listener]*listener)
-		s.stop = make(chan struct{})
+		s.drain, s.stop = make(chan struct{}), make(chan struct{})
 		s.tick = tickFor(s.HeaderTimeout, s.IdleTimeout, s.BodyTimeout, s.WriteTimeout)
 		s.clock.Store(time.Now().UnixNano())
 		s.expecting.most = expectingMost(s.App)
@@ -351,6 +354,13 @@ func (s *Server) forget(c *conn) {
 // Requests counts the requests that were given to an app so far. Any goroutine.
 func (s *Server) Requests() int64 { return s.requests.Load() }
 
+// Draining is closed when Shutdown begins. A Go handler whose response has no end of its own (Server-Sent Events) returns then, and its client
+// sees a whole response. Any goroutine.
+func (s *Server) Draining() <-chan struct{} {
+	s.init()
+	return s.drain
+}
+
 // idleLinger is how long Shutdown leaves an idle connection open that nobody takes over. A proxy, or a client that has a pool, may be sending a
 // request on it just now, and could not tell whether it was run: it is answered, with Connection: close.
 const idleLinger = 500 * time.Millisecond
@@ -360,7 +370,9 @@ const idleLinger = 500 * time.Millisecond
 // cut and their requests cancelled; Shutdown then returns ctx's error without waiting for the app.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.init()
-	s.draining.Store(true)
+	if s.draining.CompareAndSwap(false, true) {
+		close(s.drain)
+	}
 	s.mu.Lock()
 	var listeners []net.Listener
 	for ln := range s.listeners {

@@ -191,6 +191,24 @@ func TestBodiesThatWaitTakeBoundedMemory(t *testing.T) {
 	})
 }
 
+func TestABodyThatWaitsCountsAsTheBufferThatItIsIn(t *testing.T) {
+	ts := serve(t, digest)
+	const size = 20 << 10
+	_, room := bufferSize(size)
+	n := maxBodiesMemory/room + 8
+	var all []*client
+	for range n {
+		c := ts.dial()
+		all = append(all, c)
+		c.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n", size) + pad(size-1))
+	}
+	waitFor(t, "some are in files", func() bool { return ts.bodies.files.Load() == 8 })
+	for _, c := range all {
+		_ = c.Close()
+	}
+	waitFor(t, "all is given back", func() bool { return ts.bodies.memory.Load() == 0 && ts.bodies.files.Load() == 0 })
+}
+
 func TestLongHeadersThatDoNotEndTakeBoundedMemory(t *testing.T) {
 	ts := serve(t, hello)
 	const n = maxLongHeads + 50

@@ -31,7 +31,7 @@ func (s *spool) write(p []byte) error {
 	if s.limit > 0 && size > s.limit {
 		return errBodyTooLarge
 	}
-	if s.file == nil && size <= maxBodyMemory && s.store.holdMemory(&s.held, int64(len(p))) {
+	if s.file == nil && size <= maxBodyMemory && s.holdMemory(int(size)) {
 		if s.memory == nil {
 			s.memory = getBuffer(len(p))
 		}
@@ -55,6 +55,16 @@ func (s *spool) write(p []byte) error {
 	}
 	s.size = size
 	return nil
+}
+
+// holdMemory takes what the buffer for size bytes has more than the one that is there. False: there is too little.
+func (s *spool) holdMemory(size int) bool {
+	_, room := bufferSize(size)
+	had := 0
+	if s.memory != nil {
+		had = len(s.memory.b)
+	}
+	return room <= had || s.store.holdMemory(&s.held, int64(room-had))
 }
 
 func (s *spool) dirName() string {

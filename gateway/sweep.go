@@ -28,7 +28,7 @@ func (s *Server) sweep(stop <-chan struct{}) {
 			s.clock.Store(now.UnixNano())
 			s.expire(now.UnixNano())
 			if now.Sub(reported) >= time.Second {
-				s.report()
+				s.report(now)
 				reported = now
 			}
 		}

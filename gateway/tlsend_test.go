@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -208,5 +210,43 @@ func TestANameOfAHandshakeThatIsNoHostNameIsNotInTheEnviron(t *testing.T) {
 		c := ts.dialTLS(config)
 		c.send(bareRequest)
 		c.want(200, fmt.Sprintf("%q", want))
+	}
+}
+
+func TestTheLogWarnsOfClientsWhoseCertificateIsRefused(t *testing.T) {
+	stranger := clientTLS("http/1.1")
+	stranger.Certificates = []tls.Certificate{authority().issue("alice")}
+	for why, client := range map[string]*tls.Config{"client didn't provide a certificate": clientTLS("http/1.1"), "unknown authority": stranger} {
+		t.Run(why, func(t *testing.T) {
+			config := serverTLS()
+			config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+			ts := serveListener(t, hello, func(ln net.Listener) net.Listener { return &Listener{Listener: ln, TLS: config} })
+			_, _ = io.ReadAll(ts.dialTLS(client))
+			waitFor(t, "the warning", func() bool { return strings.Contains(ts.logs.String(), "clients were refused") })
+			if logs := ts.logs.String(); !strings.Contains(logs, "level=WARN") || !strings.Contains(logs, "127.0.0.1") || !strings.Contains(logs, why) {
+				t.Error(logs)
+			}
+		})
+	}
+}
+
+func TestRefusedCertificatesAreLoggedOnceAMinuteWithTheirNumber(t *testing.T) {
+	logs := &logBuffer{}
+	s := &Server{Logger: slog.New(slog.NewTextHandler(logs, nil))}
+	begin := time.Now()
+	for _, step := range []struct {
+		after     time.Duration
+		new, want int
+	}{{0, 3, 3}, {time.Second, 4, 0}, {59 * time.Second, 5, 0}, {60 * time.Second, 1, 10}, {130 * time.Second, 0, 0}, {131 * time.Second, 1, 1}} {
+		for range step.new {
+			s.uncertified.add("a client")
+		}
+		before := logs.String()
+		s.report(begin.Add(step.after))
+		waitFor(t, "it is logged", func() bool { return !s.reporting.Load() })
+		said := strings.TrimPrefix(logs.String(), before)
+		if step.want == 0 && said != "" || step.want > 0 && !strings.Contains(said, fmt.Sprintf(" connections=%d ", step.want)) {
+			t.Errorf("after %v: %q, want %d", step.after, said, step.want)
+		}
 	}
 }

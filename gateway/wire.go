@@ -83,9 +83,7 @@ func (w *wire) cut() bool {
 	w.mu.Lock()
 	closed := w.closed
 	w.mu.Unlock()
-	w.c.mu.Lock()
-	defer w.c.mu.Unlock()
-	return closed || w.c.cut
+	return closed || w.c.isCut()
 }
 
 // Write implements net.Conn.

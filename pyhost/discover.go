@@ -127,6 +127,9 @@ func (o *DiscoverOptions) chosen() (source, path string, err error) {
 	for _, name := range []string{".venv", "venv"} {
 		v := filepath.Join(o.Dir, name)
 		if home(v) == "" && pythonIn(v) == "" {
+			if err := checkReach(name, filepath.Join(v, "bin", "python")); err != nil {
+				return "", "", err
+			}
 			continue
 		}
 		path, err := o.environment(name, v)
@@ -145,6 +148,9 @@ func (o *DiscoverOptions) environment(source, dir string) (string, error) {
 	}
 	if path := pythonIn(dir); path != "" {
 		return path, nil
+	}
+	if err := checkReach(source, filepath.Join(dir, "bin", "python")); err != nil {
+		return "", err
 	}
 	return "", fmt.Errorf("pyhost: %s: there is no python in %s: make the virtualenv again (python3 -m venv --clear %s)",
 		source, filepath.Join(dir, "bin"), shellQuote(dir))
@@ -200,6 +206,9 @@ func (o *DiscoverOptions) named() (string, error) {
 		if path := pythonIn(name); path != "" {
 			return path, nil
 		}
+		if err := checkReach("--python", filepath.Join(name, "bin", "python")); err != nil {
+			return "", err
+		}
 		return "", fmt.Errorf("pyhost: --python %s: the folder has no bin/python", name)
 	case err == nil && st.Mode()&0o111 != 0:
 		return name, nil
@@ -210,6 +219,9 @@ func (o *DiscoverOptions) named() (string, error) {
 			return path, nil
 		}
 		return "", fmt.Errorf("pyhost: --python %s: there is no such file, and no such program on PATH", name)
+	}
+	if err := checkReach("--python", name); err != nil {
+		return "", err
 	}
 	return "", fmt.Errorf("pyhost: --python %s: %w", name, errors.Unwrap(err))
 }

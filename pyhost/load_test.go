@@ -21,6 +21,8 @@ func TestEveryWayToNameAnAppFindsIt(t *testing.T) {
 		"package/__init__.py", "",
 		"package/inner.py", "class Holder: pass\nholder = Holder()\n"+appSource("f", "dotted")+"holder.app = f\n",
 		"factory.py", "def make():\n    def app(environ, start_response):\n        start_response('200 OK', [])\n        return [b'made']\n    return app\n",
+		"settled.py", "def make(name, also=()):\n    def app(environ, start_response):\n        start_response('200 OK', [])\n"+
+			"        return [repr((name, also)).encode()]\n    return app\n",
 		"site.wsgi", "import sys\nimport beside\nassert __file__.endswith('site.wsgi')\nassert sys.modules[__name__].__file__ == __file__\n"+
 			appSource("application", "wsgi"),
 		"beside.py", "",
@@ -33,7 +35,8 @@ func TestEveryWayToNameAnAppFindsIt(t *testing.T) {
 	forEachPython(t, func(t *testing.T, p Python) {
 		for spec, want := range map[string]string{
 			"first": "application", "first:app": "app", "second": "app", "package.inner:holder.app": "dotted", "factory:make()": "made",
-			"site.wsgi": "wsgi", dir + "/site.wsgi": "wsgi", "django.wsgi": "not the package", "./deep/folder/script.py": "file",
+			"settled:make('a:b', also=[1, None])": "('a:b', [1, None])",
+			"site.wsgi":                           "wsgi", dir + "/site.wsgi": "wsgi", "django.wsgi": "not the package", "./deep/folder/script.py": "file",
 			"odd-name.py:other": "odd", "mysite.wsgi": "startproject", "mysite.wsgi:application": "startproject",
 		} {
 			r := childJob{Python: p, Dir: dir, Apps: []string{spec}, Action: "get"}.start(t)
@@ -71,7 +74,8 @@ func TestAnAppThatCantBeLoadedSaysWhyInOneLineAndTracesItsOwnFramesOnly(t *testi
 		{"good:value", "good:value is of type int, no WSGI application (a callable)", nil},
 		{"good:value()", "good:value is of type int and can't be called", nil},
 		{"good:create_app()", "good:create_app() returned None, no WSGI application", nil},
-		{"good:create_app(1)", "a factory is called without arguments: create_app()", nil},
+		{"good:create_app(name)", "no call whose arguments are literals, such as create_app('dev', debug=True)", nil},
+		{"good:create_app(1", "no call whose arguments are literals", nil},
 		{"good:", "names no app", nil},
 		{"no-module:app", "is neither a module's name nor the path", nil},
 		{"none.wsgi", "there is no module 'none' in " + dir + " or elsewhere on sys.path, and no file " + dir + "/none.wsgi", nil},

@@ -74,14 +74,18 @@ func openAccessLog(s *workerSettings, log *slog.Logger) (*accessLog, error) {
 	var w io.Writer
 	switch {
 	case isSyslog(s.AccessLog):
-		w = accesslog.EachLine(syslogTo(s.AccessLog))
+		to := syslogTo(s.AccessLog)
+		if to.network == "udp" {
+			o.LineLimit = datagramLimit
+		}
+		w = accesslog.EachLine(to)
 	case s.AccessLog == toStdout:
-		w = toKind(descriptor(syscall.Stdout), isPipe(syscall.Stdout), &o)
+		w = toKind(descriptor(syscall.Stdout), isPipe(os.Stdout.Stat()), &o)
 	default:
 		if a.file, err = logfile.Open(s.AccessLog); err != nil {
 			return nil, fmt.Errorf("--access-log: %w", err)
 		}
-		w = toKind(a.file, a.file.IsPipe(), &o)
+		w = toKind(a.file, isPipe(os.Stat(s.AccessLog)), &o)
 	}
 	a.Log = accesslog.New(w, o)
 	return a, nil
@@ -97,13 +101,8 @@ func toKind(w io.Writer, pipe bool, o *accesslog.Options) io.Writer {
 }
 
 // isPipe says whether it is a pipe or a socket, as of systemd's journal: both mix long writes of several processes.
-func isPipe(fd int) bool {
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil {
-		return false
-	}
-	kind := st.Mode & unix.S_IFMT
-	return kind == unix.S_IFIFO || kind == unix.S_IFSOCK
+func isPipe(st os.FileInfo, err error) bool {
+	return err == nil && st.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0
 }
 
 // reopen opens the file anew. It waits for a write that waits for who reads a pipe.
@@ -162,6 +161,10 @@ type syslogWriter struct {
 	network, address string
 	w                *syslog.Writer
 }
+
+// datagramLimit is how long a line may be that goes by UDP: receivers should take messages of 2048 bytes (RFC 5426 section 3.2), and what is put
+// before the line takes some.
+const datagramLimit = 2048 - 128
 
 // syslogTo reads syslog, syslog:/path/of/socket or syslog:host:port.
 func syslogTo(target string) *syslogWriter {

@@ -3,12 +3,16 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gowsgi/gowsgi/gateway/accesslog"
+	"github.com/gowsgi/gowsgi/pyhost"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,12 +24,13 @@ func TestLinesOfSeveralWorkersInOneSocketAreWhole(t *testing.T) {
 	}
 	reader := os.NewFile(uintptr(fds[0]), "journal")
 	defer reader.Close()
+	writer := os.NewFile(uintptr(fds[1]), "journal")
 	const writers, size = 4, 16 << 20
 	var all sync.WaitGroup
 	for i := range writers {
 		all.Go(func() {
 			var o accesslog.Options
-			w := toKind(descriptor(fds[1]), isPipe(fds[1]), &o)
+			w := toKind(descriptor(fds[1]), isPipe(writer.Stat()), &o)
 			line := strings.Repeat(string(rune('a'+i)), 199) + "\n"
 			batch := []byte(strings.Repeat(line, 1<<20/len(line)))
 			for n := 0; n < size; n += len(batch) {
@@ -37,7 +42,7 @@ func TestLinesOfSeveralWorkersInOneSocketAreWhole(t *testing.T) {
 	}
 	go func() {
 		all.Wait()
-		_ = unix.Close(fds[1])
+		_ = writer.Close()
 	}()
 	torn, lines := 0, bufio.NewScanner(reader)
 	for lines.Scan() {
@@ -47,5 +52,25 @@ func TestLinesOfSeveralWorkersInOneSocketAreWhole(t *testing.T) {
 	}
 	if torn > 0 || lines.Err() != nil {
 		t.Errorf("%d torn lines, %v", torn, lines.Err())
+	}
+}
+
+func TestALineForSyslogOverUDPFitsIntoWhatReceiversTake(t *testing.T) {
+	receiver, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Close()
+	log, err := openAccessLog(&workerSettings{AccessLog: "syslog:" + receiver.LocalAddr().String(), AccessLogFormat: "json"}, slog.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Add(&accesslog.Entry{Status: 200, Environ: pyhost.AppendPair(nil, "HTTP_USER_AGENT", strings.Repeat("a", 30_000))})
+	log.end(slog.Default())
+	_ = receiver.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p := make([]byte, 1<<16)
+	n, _, err := receiver.ReadFrom(p)
+	if err != nil || n > 2048 || !bytes.Contains(p[:n], []byte(`"user_agent":"aaa`)) || !bytes.HasSuffix(bytes.TrimSpace(p[:n]), []byte("}")) {
+		t.Errorf("%d bytes, %v: %s", n, err, p[:n])
 	}
 }

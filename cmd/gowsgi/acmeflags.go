@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/acme"
@@ -26,6 +28,20 @@ func (d *acmeDomain) UnmarshalText(text []byte) error {
 	name, err := acme.Domain(string(text))
 	*d = acmeDomain(name)
 	return err
+}
+
+func (f *acmeFlags) check() error {
+	if len(f.ACME) > 0 {
+		return nil
+	}
+	for _, flag := range []struct{ name, value string }{
+		{"acme-email", f.ACMEEmail}, {"acme-directory", strings.TrimPrefix(f.ACMEDirectory, acme.DefaultDirectory)}, {"acme-ca", f.ACMECA}, {"acme-storage", f.ACMEStorage},
+	} {
+		if flag.value != "" {
+			return fmt.Errorf("--%s needs --acme", flag.name)
+		}
+	}
+	return nil
 }
 
 // settings are nil where no certificate is asked for; else there is a folder for them. dir is the folder that relative paths start in.

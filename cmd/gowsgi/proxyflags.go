@@ -17,6 +17,9 @@ func (f *proxyFlags) check() error {
 	if all := f.headers(); all&gateway.Forwarded != 0 && all != gateway.Forwarded {
 		return fmt.Errorf("--forwarded-header: forwarded and the x-forwarded fields exclude each other; name those that the proxies set")
 	}
+	if len(f.TrustedProxy) == 0 && f.headers() != gateway.XForwarded {
+		return fmt.Errorf("--forwarded-header needs --trusted-proxy: nobody else's word is taken")
+	}
 	return nil
 }
 

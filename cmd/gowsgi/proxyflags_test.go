@@ -40,7 +40,7 @@ func TestWrongProxyFlagsAreUsageErrors(t *testing.T) {
 		{[]string{"--trusted-proxy", "nginx"}, `"nginx" is no proxy`},
 		{[]string{"--trusted-proxy", "10.0.0.1/8"}, "write 10.0.0.1, or 10.0.0.0/8"},
 		{[]string{"--forwarded-header", "x-real-ip"}, "is none of x-forwarded, forwarded"},
-		{[]string{"--forwarded-header", "forwarded", "--forwarded-header", "x-forwarded-for"}, "exclude each other"},
+		{[]string{"--forwarded-header", "forwarded", "--forwarded-header", "x-forwarded-for", "--trusted-proxy", "*"}, "exclude each other"},
 		{[]string{"--header-policy", "keep"}, "none of drop, refuse, allow"},
 		{[]string{"--bind", ":80 proxy"}, "after an address can stand"},
 		{[]string{"--bind", "unix:s mode=9"}, "octal"},

@@ -42,6 +42,8 @@ func (f *tlsFlags) check(binds []bind, acme bool) error {
 		return fmt.Errorf("--keyfile: give one for each --certfile, %d in all, or none where the certificates' files hold the keys", len(f.Certfile))
 	case f.ClientCA != "" && !speaks:
 		return fmt.Errorf("--client-ca needs --certfile or --acme")
+	case f.TLSMinVersion != "1.2" && !speaks:
+		return fmt.Errorf("--tls-min-version needs --certfile or --acme")
 	case f.ClientCert != "" && f.ClientCA == "": // else who means to ask clients for certificates would not
 		return fmt.Errorf("--client-cert needs --client-ca")
 	case redirects && !speaks:

@@ -52,6 +52,13 @@ func TestAFlagThatWouldDoNothingOrCanNotBeMeantIsAUsageError(t *testing.T) {
 		{[]string{"--certfile", cert, "--bind", "127.0.0.1:0 plain"}, "no listener speaks TLS"},
 		{[]string{"--certfile", cert, "--bind", "127.0.0.1:0 redirect"}, "redirect needs a listener that speaks TLS"},
 		{[]string{"--access-log-format", "json"}, "--access-log-format needs --access-log"},
+		{[]string{"--tls-min-version", "1.3"}, "--tls-min-version needs --certfile or --acme"},
+		{[]string{"--forwarded-header", "forwarded"}, "--forwarded-header needs --trusted-proxy"},
+		{[]string{"--acme-email", "a@b.example"}, "--acme-email needs --acme"},
+		{[]string{"--acme-directory", "https://ca.example/directory"}, "--acme-directory needs --acme"},
+		{[]string{"--acme-ca", "ca.pem"}, "--acme-ca needs --acme"},
+		{[]string{"--acme-storage", "certificates"}, "--acme-storage needs --acme"},
+		{[]string{"--max-connections=-1"}, `"-1" is no number of connections`},
 		{[]string{"--static", "/a/../b=."}, "is not PREFIX=FOLDER"},
 		{[]string{"--header-timeout", "5"}, `"5" is no time such as 30s`},
 	} {

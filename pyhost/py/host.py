@@ -118,8 +118,10 @@ def _find(spec):
 
 
 def _split(spec):
-    """Splits an app's name at its last colon: "pkg.mod:app", "pkg.mod", "dir/site.wsgi", "dir/site.wsgi:app"."""
+    """Splits an app's name at the last colon before its arguments: "pkg.mod:app", "pkg.mod", "dir/site.wsgi:app", "pkg:make('a:b')"."""
+    spec, call, arguments = spec.partition("(") if spec.endswith(")") else (spec, "", "")
     target, colon, name = spec.rpartition(":")
+    name, spec = name + call + arguments, spec + call + arguments
     if not colon:
         target, name = spec, ""
     if not target or colon and not name:
@@ -223,8 +225,7 @@ def _callable(module, target, name):
             raise _Refused("%s has neither %s%s" % (target, " nor ".join(_DEFAULT_NAMES), _offers(module)))
     path, call, rest = name.partition("(")
     path = path.strip()
-    if call and rest.strip() != ")":
-        raise _Refused("%r: a factory is called without arguments: %s()" % (name, path))
+    arguments, keywords = _arguments(name) if call and rest.strip() != ")" else ((), {})
     if not all(part.isidentifier() for part in path.split(".")):
         raise _Refused("%r is no name of a callable in %s" % (name, target))
     app = module
@@ -242,12 +243,24 @@ def _callable(module, target, name):
         if not callable(app):
             raise _Refused("%s:%s is %s and can't be called" % (target, path, _kind(app)))
         factory = app
-        app = factory()
+        app = factory(*arguments, **keywords)
         if not callable(app):
             raise _Refused("%s:%s() returned %s, no WSGI application (a callable)" % (target, path, _kind(app)))
     elif not callable(app):
         raise _Refused("%s:%s is %s, no WSGI application (a callable)" % (target, path, _kind(app)))
     return app
+
+
+def _arguments(call):
+    """The arguments of a call, which are literals."""
+    import ast
+
+    try:
+        expression = ast.parse(call.strip(), mode="eval").body
+        literals = [ast.literal_eval(a) for a in expression.args]
+        return literals, {k.arg: ast.literal_eval(k.value) for k in expression.keywords if k.arg}
+    except (SyntaxError, ValueError, AttributeError):
+        raise _Refused("%r is no call whose arguments are literals, such as create_app('dev', debug=True)" % call) from None
 
 
 def _warn_of_titles():
@@ -638,15 +651,21 @@ def static_folders(number):
 
 
 def _static_folders(app):
-    queue = [app]
-    for o in queue:  # it grows: middleware around middleware
+    for o in layers(app):
         if "flask" in sys.modules and isinstance(o, sys.modules["flask"].Flask):
             return _flask_folders(o)
         if type(o).__module__.startswith("django.core.handlers."):
             return _django_folders()
+    return []
+
+
+def layers(app):
+    """The app, and what it may call: middleware around middleware."""
+    queue = [app]
+    for o in queue:  # it grows
+        yield o
         if len(queue) < 100:
             queue += [inner for inner in _inside(o) if callable(inner) and not any(inner is known for known in queue)]
-    return []
 
 
 def _inside(o):

@@ -93,14 +93,6 @@ func (w *Writer) Reopen() error {
 	return old.Close()
 }
 
-// IsPipe says whether it is a named pipe, in which several processes' writes of more than PIPE_BUF bytes may be mixed.
-func (w *Writer) IsPipe() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	st, err := w.f.Stat()
-	return err == nil && st.Mode()&os.ModeNamedPipe != 0
-}
-
 // Close closes the file. A Write that waits is to have ended.
 func (w *Writer) Close() error {
 	w.mu.Lock()
