@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/deploypy"
 	"github.com/gowsgi/gowsgi/pyhost"
 	"github.com/gowsgi/gowsgi/pyhost/bundled"
 )
@@ -20,6 +23,8 @@ const checkEnd = 10 * time.Second
 
 // checkCmd has the flags of serve.
 type checkCmd struct {
+	Deploy bool `env:"-" help:"Say what would go wrong in production, and how to mend it: in the app and its settings, in the flags, on this machine. Exit code 1 where something is an error or a warning."`
+
 	serveCmd
 }
 
@@ -34,7 +39,8 @@ func (c *checkCmd) Validate() error {
 
 // Run prints what was found as it goes, so that a failure shows how far it came. Without an app it checks Python alone.
 func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sources *config.Sources) error {
-	if err := printSettings(o.Out, sources.Settings(parsed)); err != nil {
+	settings := slices.DeleteFunc(sources.Settings(parsed), func(s config.Setting) bool { return s.Name == "deploy" })
+	if err := printSettings(o.Out, settings); err != nil {
 		return err
 	}
 	dir, mounts, err := c.enter(line.dir)
@@ -49,13 +55,19 @@ func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sourc
 		return err
 	}
 	logger := newLogger(o.Log)
-	if _, err := c.tlsFlags.settings(dir, len(c.ACME) > 0, nil, logger); err != nil {
+	tlsFiles, err := c.tlsFlags.settings(dir, len(c.ACME) > 0, nil, logger)
+	if err != nil {
 		return err
 	}
-	if _, err := lookup(&c.serveCmd); err != nil {
+	identity, err := lookup(&c.serveCmd)
+	if err != nil {
 		return err
 	}
-	host, p, err := c.open(dir, mounts, pyhost.Options{Logger: logger})
+	options := pyhost.Options{Logger: logger}
+	if c.Deploy {
+		options.Modules = deploypy.Modules()
+	}
+	host, p, err := c.open(dir, mounts, options)
 	if err != nil {
 		return err
 	}
@@ -90,9 +102,14 @@ func (c *checkCmd) Run(o *output, line *commandLine, parsed *kong.Context, sourc
 	for _, problem := range found.Problems {
 		logger.Warn(problem)
 	}
+	var wrong error
+	if c.Deploy {
+		fmt.Fprintln(o.Out)
+		wrong = report(o.Out, c.findings(host, checked{dir, mounts, p, identity, found.Folders, tlsFiles}))
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkEnd)
 	defer cancel()
-	return host.Shutdown(ctx)
+	return errors.Join(wrong, host.Shutdown(ctx))
 }
 
 // printSettings writes a table, and an empty line below it.

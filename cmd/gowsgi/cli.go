@@ -21,9 +21,11 @@ import (
 // gowsgi.toml; a flag that can be given several times takes values with commas between in its variable.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve an app."`
+	Dev     devCmd     `cmd:"" help:"Run a development server: it finds the app in this folder, and loads code, pages and style sheets anew when files change."`
 	Check   checkCmd   `cmd:"" help:"Print the settings that serve would have, load the app, print what it runs on, and exit."`
 	Reload  reloadCmd  `cmd:"" help:"Have a running server exchange its workers for new ones, one at a time; fails where the new code does not load."`
 	Stacks  stacksCmd  `cmd:"" help:"Have a running server write the stack of every Python thread to its log."`
+	Import  importCmd  `cmd:"" help:"Make a gowsgi.toml of another server's configuration or command line: of uWSGI, gunicorn, Apache's mod_wsgi or mod_wsgi-express."`
 	Python  pythonCmd  `cmd:"" passthrough:"" help:"Run the bundled CPython, as python (only in a bundled build): gowsgi python -m venv .venv"`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -54,6 +54,7 @@ type master struct {
 	tickets    certs.TicketKeeper
 	ending     context.Context // over when a signal ends the server
 	end        func()
+	dev        *devMaster // nil: it is no development server
 }
 
 // inherited is a listener that workers inherit. The master never accepts.
@@ -81,7 +82,8 @@ var masterSignals = []os.Signal{
 // run serves until a signal ends it.
 func (m *master) run() error {
 	m.pool = supervisor.New(supervisor.Options{
-		Workers: m.c.Workers, Start: m.spawn, StartTimeout: m.c.StartTimeout, GracefulTimeout: m.c.GracefulTimeout, Logger: m.log,
+		Workers: m.c.Workers, Start: m.spawn, StartTimeout: m.c.StartTimeout, GracefulTimeout: m.c.GracefulTimeout,
+		Persist: m.dev != nil, Logger: m.log,
 	})
 	if m.before != nil {
 		if err := m.adopt(m.before); err != nil {
@@ -125,7 +127,7 @@ func (m *master) handleSignals() {
 	for sig := range m.signals {
 		switch sig {
 		case syscall.SIGTERM, syscall.SIGINT: // graceful
-			m.stop(sig, false)
+			m.stop(sig, m.dev != nil)
 		case syscall.SIGQUIT: // quick
 			m.stop(sig, true)
 		case syscall.SIGHUP:
@@ -137,6 +139,10 @@ func (m *master) handleSignals() {
 		case syscall.SIGUSR1:
 			m.reopenLog()
 		case syscall.SIGUSR2:
+			if m.dev != nil {
+				m.log.Warn("SIGUSR2: a development server can't be upgraded; start it again")
+				continue
+			}
 			go func() {
 				m.log.Error("the upgrade failed; all goes on as before", "error", m.upgrade())
 			}()
@@ -165,11 +171,14 @@ func (m *master) tellAll(kind string) {
 
 // stop ends the server; called again, at once.
 func (m *master) stop(sig os.Signal, quick bool) {
-	if m.last.Swap(int64(sig.(syscall.Signal))) != 0 {
+	again := m.last.Swap(int64(sig.(syscall.Signal))) != 0
+	switch {
+	case m.dev != nil: // who pressed Ctrl-C knows
+	case again:
 		m.log.Error("ended at once by a second signal; requests in hand are lost", "signal", sig.String())
-	} else if quick {
+	case quick:
 		m.log.Info("ending; requests in hand are lost", "signal", sig.String())
-	} else {
+	default:
 		m.log.Info("draining: requests in hand may finish; a second signal ends the server at once", "signal", sig.String(),
 			"timeout", m.settings.Load().GracefulTimeout)
 	}
@@ -185,6 +194,9 @@ func (m *master) lastSignal() syscall.Signal { return syscall.Signal(m.last.Load
 
 // reload exchanges the workers for ones that run what is there now, by the settings that are there now. Addresses, user and log stay.
 func (m *master) reload() error {
+	if m.dev != nil {
+		return m.dev.restart()
+	}
 	m.reloading.Lock()
 	defer m.reloading.Unlock()
 	m.log.Info("reloading")
@@ -251,7 +263,11 @@ func (m *master) status() string {
 }
 
 // serving tells scripts and people where the server is, when the first worker serves.
-func (m *master) serving(info workerInfo) {
+func (m *master) serving(w *workerProcess, info workerInfo) {
+	if m.dev != nil {
+		m.dev.serving(w, info)
+		return
+	}
 	m.announce.Do(func() {
 		s := m.settings.Load()
 		build := ""

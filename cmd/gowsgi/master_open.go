@@ -19,7 +19,9 @@ import (
 func (m *master) open(log io.Writer) error {
 	c := m.c
 	m.later = newLaterWriter()
-	m.log = newLogger(m.later.to(log))
+	if m.log = newLogger(m.later.to(log)); m.dev != nil {
+		m.log = m.dev.logger(m.later.to(log))
+	}
 	passed, err := m.takeSystemd()
 	if err != nil {
 		return err
@@ -173,6 +175,7 @@ func (m *master) become(identity *privileges.Identity) error {
 
 // close undoes what open made.
 func (m *master) close() {
+	m.dev.close()
 	if t := m.template.Load(); t != nil {
 		t.Stop()
 	}

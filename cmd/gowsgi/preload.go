@@ -45,12 +45,16 @@ const forkTimeout = 30 * time.Second
 
 // startTemplate starts a template where the settings ask for one.
 func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
-	if !s.Preload {
+	if !s.Preload && m.dev == nil {
 		return nil, nil
 	}
 	o := template.Options{
 		Python: s.Python, Args: s.PythonArgs, Dir: s.Dir, Multiprocess: s.Multiprocess, Warmup: s.Warmup, Force: s.PreloadForce,
 		Files: firstListener - controlFD + len(m.listeners), Logger: m.log.With("process", "template"), Child: m.children.Start,
+	}
+	if m.dev != nil {
+		m.dev.template(&o)
+		s = &workerSettings{StartTimeout: s.StartTimeout} // its apps are imported by the workers
 	}
 	for _, a := range s.Apps {
 		o.Apps = append(o.Apps, template.App{Prefix: a.Prefix, Spec: a.Spec})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"net/url"
 	"os"
@@ -100,6 +101,9 @@ func (c *serveCmd) Validate() error {
 	if err := c.tlsFlags.check(c.Bind, len(c.ACME) > 0); err != nil {
 		return err
 	}
+	if err := c.acmeFlags.check(); err != nil {
+		return err
+	}
 	for name, value := range map[string]int64{
 		"header-timeout": int64(c.HeaderTimeout), "body-timeout": int64(c.BodyTimeout), "write-timeout": int64(c.WriteTimeout),
 		"idle-timeout": int64(c.IdleTimeout), "graceful-timeout": int64(c.GracefulTimeout), "start-timeout": int64(c.StartTimeout),
@@ -142,7 +146,12 @@ func (c *serveCmd) strayTimeout() string {
 
 // Run serves until a signal ends it.
 func (c *serveCmd) Run(o *output, line *commandLine) error {
-	m := &master{c: c, line: line, signals: make(chan os.Signal, 8), children: reaper.NewChildren()}
+	return (&master{c: c, line: line}).serve(o.Log)
+}
+
+// serve serves until a signal ends it.
+func (m *master) serve(log io.Writer) error {
+	m.signals, m.children = make(chan os.Signal, 8), reaper.NewChildren()
 	defer m.close()
 	signal.Notify(m.signals, masterSignals...)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // else the end of who reads the log ends the server
@@ -150,7 +159,7 @@ func (c *serveCmd) Run(o *output, line *commandLine) error {
 	// The import of a template can take long. These signals are in m.signals too.
 	opening, opened := signal.NotifyContext(m.ending, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	stop := context.AfterFunc(opening, m.end)
-	err := m.open(o.Log)
+	err := m.open(log)
 	told := !stop()
 	opened()
 	switch {

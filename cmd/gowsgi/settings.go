@@ -7,6 +7,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/acme"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/certs"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devpy"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
@@ -47,6 +48,7 @@ type workerSettings struct {
 	TLS                                                   *certs.Settings // nil: nobody speaks it
 	TLSPort                                               int             // where redirect sends
 	Responses                                             responseSettings
+	Dev                                                   *devSettings // nil: it is no development server
 }
 
 // appSetting is one mount.
@@ -69,6 +71,7 @@ type workerInfo struct {
 	Version, Prefix string
 	FreeThreaded    bool
 	Static          foundStatic
+	Dev             *devpy.Description `json:",omitempty"`
 }
 
 // settings are what the workers are told but for their number. Python is looked for anew each time: a virtualenv may have been exchanged.
@@ -131,6 +134,7 @@ func (m *master) settingsOf(c *serveCmd) (*workerSettings, error) {
 		}
 		s.TLSPort = 443
 	}
+	s.Dev = m.dev.settings()
 	if s.ACME, err = c.acmeFlags.settings(dir, s.Listeners); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devpy"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
 )
 
@@ -24,10 +25,11 @@ type workerProcess struct {
 	ready   chan error
 	recycle chan string
 	closed  chan struct{}
+	meaning chan devpy.Meaning // of a development server's worker: its answers
 	exited  chan struct{}
 	exit    supervisor.Exit
 	signal  func() syscall.Signal // what the master got last
-	serving func(workerInfo)
+	serving func(*workerProcess, workerInfo)
 
 	told, shut sync.Once
 }
@@ -45,6 +47,9 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 		withTickets.Tickets = m.tickets.Now()
 		settings.TLS = &withTickets
 	}
+	if settings.Dev != nil {
+		settings.Dev = m.dev.next()
+	}
 	data, err := json.Marshal(settings)
 	if err != nil {
 		return nil, err
@@ -54,14 +59,16 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 		return nil, err
 	}
 	defer syscall.Close(theirs)
-	null, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		_ = ours.Close()
-		return nil, err
+	stdin := 0 // in a development server a debugger reads it
+	if m.dev == nil {
+		if stdin, err = syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
+			_ = ours.Close()
+			return nil, err
+		}
+		defer syscall.Close(stdin)
 	}
-	defer syscall.Close(null)
 	// Numbers, not files: (*os.File).Fd would make the listeners block, in all processes that share them.
-	files := []uintptr{uintptr(null), 1, 2, uintptr(theirs), uintptr(m.handover[0]), uintptr(m.handover[1]), uintptr(m.loadsFD)}
+	files := []uintptr{uintptr(stdin), 1, 2, uintptr(theirs), uintptr(m.handover[0]), uintptr(m.handover[1]), uintptr(m.loadsFD)}
 	for _, l := range m.listeners {
 		files = append(files, l.fd())
 	}
@@ -75,7 +82,7 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 		}
 		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{workerName + strconv.Itoa(number)}, &syscall.ProcAttr{
 			Env: os.Environ(), Files: files,
-			Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is the master's
+			Sys: &syscall.SysProcAttr{Setpgid: m.dev == nil}, // a terminal's Ctrl-C is the master's
 		})
 		if err != nil {
 			return 0, os.NewSyscallError("fork/exec", err)
@@ -101,7 +108,9 @@ func (m *master) take(number int, process *os.Process, conn *control.Conn) *work
 	w := &workerProcess{
 		number: number, process: process, control: conn, ready: make(chan error, 1), recycle: make(chan string, 1),
 		closed: make(chan struct{}), exited: make(chan struct{}), signal: m.lastSignal, serving: m.serving,
+		meaning: make(chan devpy.Meaning, 1),
 	}
+	m.dev.begins(w)
 	heard := make(chan struct{})
 	go func() {
 		w.listen()
@@ -120,6 +129,7 @@ func (m *master) take(number int, process *os.Process, conn *control.Conn) *work
 			w.exit = supervisor.Exit{Code: state.ExitCode(), Text: state.String()}
 		}
 		_ = w.control.Close()
+		m.dev.ended(w)
 		close(w.exited)
 	}()
 	return w
@@ -138,13 +148,20 @@ func (w *workerProcess) listen() {
 		case control.Ready:
 			var info workerInfo
 			_ = json.Unmarshal(m.Data, &info)
-			w.serving(info)
+			w.serving(w, info)
 			w.becomes(nil)
 		case control.Failed:
 			w.becomes(&codeError{m.Code, errors.New(strings.TrimSuffix(strings.TrimPrefix(m.Text, "gowsgi: "), "\n"))})
 		case control.Recycle:
 			select {
 			case w.recycle <- m.Text:
+			default:
+			}
+		case control.Meaning:
+			var meaning devpy.Meaning
+			_ = json.Unmarshal(m.Data, &meaning)
+			select {
+			case w.meaning <- meaning:
 			default:
 			}
 		case control.Closed:
@@ -168,6 +185,12 @@ func (w *workerProcess) Drain(timeout time.Duration) {
 
 // Kill ends the worker at once. What the app started goes on.
 func (w *workerProcess) Kill() { _ = w.process.Kill() }
+
+// send sends an order with what it is about, which can be had as JSON.
+func (w *workerProcess) send(kind string, about any) {
+	data, _ := json.Marshal(about)
+	go func() { _ = w.control.Send(control.Message{Kind: kind, Data: data}) }()
+}
 
 // tell sends an order. An error means that the worker is about to be gone.
 func (w *workerProcess) tell(kind string) {

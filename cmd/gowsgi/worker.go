@@ -31,6 +31,7 @@ func isWorker() bool { return strings.HasPrefix(os.Args[0], workerName) }
 // worker is a process that runs the apps.
 type worker struct {
 	s        workerSettings
+	out      io.Writer // standard error
 	log      *slog.Logger
 	logFile  *logfile.Writer           // nil where the log goes to standard error
 	access   atomic.Pointer[accessLog] // nil: there is none
@@ -47,13 +48,14 @@ type worker struct {
 	static   foundStatic
 	acme     *acme.Certificates // nil without --acme
 	tls      *tls.Config        // nil where nobody speaks it
+	dev      *devWorker         // nil: it is no development server
 }
 
 // runWorker is a worker process but for the exit.
 func runWorker(log io.Writer) int {
 	takeArgs()
 	_ = os.WriteFile("/proc/self/comm", []byte("gowsgi"), 0) // it is "exe" by its way of starting
-	w := &worker{log: newLogger(log), signals: takeSignals()}
+	w := &worker{out: log, log: newLogger(log), signals: takeSignals()}
 	raiseGOMAXPROCS()
 	var listeners []net.Listener
 	err := w.connect()
@@ -98,6 +100,7 @@ func (w *worker) connect() error {
 	if err := json.Unmarshal(m.Data, &w.s); err != nil {
 		return err
 	}
+	w.dev = newDevWorker(w)
 	w.openLog()
 	orders := make(chan control.Message)
 	w.orders = orders
@@ -114,6 +117,8 @@ func (w *worker) connect() error {
 				go w.access.Load().reopen(w.log)
 			case control.Stacks:
 				go w.writeStacks()
+			case control.Changed, control.Pages:
+				go w.dev.order(m)
 			default:
 				orders <- m
 			}
@@ -131,7 +136,9 @@ func (w *worker) openLog() {
 			w.logFile, w.log = f, newLogger(f)
 		}
 	}
-	w.log = w.log.With("worker", w.s.Worker)
+	if w.dev == nil {
+		w.log = w.log.With("worker", w.s.Worker)
+	}
 }
 
 func (w *worker) reopenLog() {
@@ -179,7 +186,7 @@ func (w *worker) start(listeners []net.Listener) error {
 	host, err := pyhost.Open(pyhost.Options{
 		Python: s.Python, Args: s.PythonArgs, Dir: s.Dir, Threads: s.Threads, Logger: w.log, SpoolDir: s.SpoolDir, SpoolLimit: s.SpoolLimit,
 		Multiprocess: s.Multiprocess, Signals: []syscall.Signal{syscall.SIGINT, syscall.SIGTERM},
-		OnStuck: w.onStuck, GILTimeout: s.GILTimeout, OnGILHeld: w.onGILHeld,
+		OnStuck: w.onStuck, GILTimeout: s.GILTimeout, OnGILHeld: w.onGILHeld, Modules: w.dev.modules(),
 	})
 	if err != nil {
 		return &codeError{exitPython, err}
@@ -190,6 +197,9 @@ func (w *worker) start(listeners []net.Listener) error {
 	own(host, w.handover.out)
 	for _, ln := range listeners {
 		own(host, ln)
+	}
+	if err := w.dev.configure(host); err != nil {
+		return err
 	}
 	mounts, err := loadApps(host, s.Apps)
 	if err != nil {
@@ -231,6 +241,9 @@ func (w *worker) start(listeners []net.Listener) error {
 		w.access.Store(access)
 	}
 	server.AccessLog, server.RequestIDs = w.access.Load().log(), s.RequestIDs
+	if err := w.dev.mount(host, server); err != nil {
+		return err
+	}
 	if s.Probe != "" {
 		if err := probe(server, s.Probe); err != nil {
 			return &codeError{exitApp, err}
@@ -250,7 +263,7 @@ func (w *worker) serve(listeners []net.Listener) error {
 	}
 	w.handover.start(w.server.Adopt)
 	info := w.host.Load().Info()
-	data, err := json.Marshal(workerInfo{info.Version, info.Prefix, info.FreeThreaded, w.static})
+	data, err := json.Marshal(workerInfo{info.Version, info.Prefix, info.FreeThreaded, w.static, w.dev.description()})
 	if err != nil {
 		return err
 	}

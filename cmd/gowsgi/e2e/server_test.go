@@ -132,10 +132,8 @@ func appDir(app string) string { return filepath.Join(root, "testdata", "apps", 
 
 // launch starts a server and waits until it listens. The caller stops it.
 func launch(app string, o options) (*server, error) {
-	s := &server{opts: o, name: app, exited: make(chan struct{})}
-	s.log.changed, s.log.ended = make(chan struct{}), make(chan struct{})
-	var err error
-	if s.dir, err = os.MkdirTemp(tmp, "server-"); err != nil {
+	s, err := newServer(app, o)
+	if err != nil {
 		return nil, err
 	}
 	bind := "127.0.0.1:0"
@@ -151,21 +149,49 @@ func launch(app string, o options) (*server, error) {
 		args = append(args, "--chdir", appDir(app))
 	}
 	args = append(append(args, o.args...), spec)
-	s.cmd = command(args...)
+	dir := ""
 	if o.noDir {
-		s.cmd.Dir = appDir(app)
+		dir = appDir(app)
 	}
-	s.cmd.Env = append(s.cmd.Env, o.env...)
+	if err := s.run(dir, args); err != nil {
+		return nil, err
+	}
+	s.pid = s.workers()[0]
+	return s, nil
+}
+
+func newServer(name string, o options) (*server, error) {
+	s := &server{opts: o, name: name, exited: make(chan struct{})}
+	s.log.changed, s.log.ended = make(chan struct{}), make(chan struct{})
+	var err error
+	s.dir, err = os.MkdirTemp(tmp, "server-")
+	return s, err
+}
+
+// run starts the command in a folder and waits until it listens.
+func (s *server) run(dir string, args []string) error {
+	s.prepare(dir, args)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.cmd.Stdout, s.cmd.Stderr = w, w
-	err = s.cmd.Start()
+	return s.begin(r, w)
+}
+
+func (s *server) prepare(dir string, args []string) {
+	s.cmd = command(args...)
+	s.cmd.Dir = dir
+	s.cmd.Env = append(s.cmd.Env, s.opts.env...)
+}
+
+// begin starts the prepared command, which writes to w what can be read from r, and waits until it listens. It closes w.
+func (s *server) begin(r io.Reader, w io.Closer) error {
+	err := s.cmd.Start()
 	w.Close()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	go s.log.read(r)
 	go func() {
@@ -175,15 +201,14 @@ func launch(app string, o options) (*server, error) {
 	line, ok := s.log.find(listening, 30*time.Second)
 	if !ok {
 		s.kill()
-		return nil, fmt.Errorf("gowsgi %s does not listen:\n%s", strings.Join(args, " "), s.tail(60))
+		return fmt.Errorf("%s does not listen:\n%s", strings.Join(s.cmd.Args, " "), s.tail(60))
 	}
 	m := listening.FindStringSubmatch(line)
 	s.network, s.addr = "tcp", "127.0.0.1:"+m[1]
 	if m[2] != "" {
 		s.network, s.addr = "unix", m[2]
 	}
-	s.pid = s.workers()[0]
-	return s, nil
+	return nil
 }
 
 // start starts a server for this test alone, which is stopped and checked at its end.
@@ -193,13 +218,17 @@ func start(t testing.TB, app string, o options) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.stopAtEnd(t)
+	return s
+}
+
+func (s *server) stopAtEnd(t testing.TB) {
 	t.Cleanup(func() {
 		for _, p := range s.stop() {
 			t.Error(p)
 		}
 		s.tailOnFailure(t)
 	})
-	return s
 }
 
 var sharedServers = struct {

@@ -190,3 +190,51 @@ func TestTheLogFileHasEverythingAlsoAfterARotation(t *testing.T) {
 		t.Errorf("beside the file it wrote %q", lines)
 	}
 }
+
+func TestAUserWhoCanNotReachThePythonIsNamedWithTheFolderInTheWay(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	t.Parallel()
+	dir := publicDir(t)
+	publishApp(t, "identity", dir)
+	closed := filepath.Join(dir, "closed")
+	python := filepath.Join(closed, "bin", "python")
+	venv := filepath.Join(dir, "linked")
+	for _, d := range []string{filepath.Dir(python), filepath.Join(venv, "bin"), filepath.Join(dir, "closed-venv", ".venv")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publishApp(t, "identity", filepath.Join(dir, "closed-venv"))
+	if err := os.WriteFile(python, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../../closed/bin/python", filepath.Join(venv, "bin", "python")); err != nil {
+		t.Fatal(err)
+	}
+	inApp := filepath.Join(dir, "closed-venv", ".venv")
+	for _, d := range []string{closed, inApp} {
+		if err := os.Chmod(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		env, args []string
+		folder    string
+	}{
+		"--python":          {nil, []string{"--chdir", dir, "--python", python}, closed},
+		"--python a folder": {nil, []string{"--chdir", dir, "--python", closed}, closed},
+		"VIRTUAL_ENV":       {[]string{"VIRTUAL_ENV=" + venv}, []string{"--chdir", dir}, closed},
+		".venv":             {nil, []string{"--chdir", filepath.Dir(inApp)}, inApp},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := command(append([]string{"serve", "--bind", "127.0.0.1:0", "--user", "nobody", "--control-socket", filepath.Join(t.TempDir(), "c"), "wsgi"}, c.args...)...)
+			cmd.Env = append(cmd.Env, c.env...)
+			out, code := runToEnd(t, cmd)
+			if code != 3 || !strings.Contains(out, "user nobody can't use ") || !strings.Contains(out, "the folder "+c.folder+";") {
+				t.Errorf("%d %s", code, out)
+			}
+		})
+	}
+}

@@ -19,12 +19,15 @@ const (
 	Drain    = "drain"    // finish what is in hand within Timeout and exit; Signal is what ends the server, 0 where it goes on
 	Stacks   = "stacks"   // write the stack of every Python thread to the log
 	Reopen   = "reopen"   // open the log file anew
+	Changed  = "changed"  // of a development server: files were changed; Data has their paths
+	Pages    = "pages"    // of a development server: open pages are to show what changed; Data has what that means
 
 	// From a worker to the master.
 	Ready   = "ready"   // it serves; Data has what it runs on
 	Failed  = "failed"  // it could not start, and exits; Code and Text
 	Recycle = "recycle" // it should be replaced; Text says why
 	Closed  = "closed"  // it drains, and takes no new connections any more
+	Meaning = "meaning" // the answer to Changed; Data
 
 	// From a command to the master, and its answer.
 	Reload = "reload"

@@ -125,7 +125,7 @@ func (p *Pool) fail(generation int, err error) {
 	case p.reload != nil && generation == p.generation:
 		p.generation, p.want = p.reload.before, p.reload.workers
 		p.endReload(err)
-	case !p.served || p.failures >= maxFailures && p.count(serving) == 0:
+	case !p.o.Persist && (!p.served || p.failures >= maxFailures && p.count(serving) == 0):
 		p.ended = &StartError{err}
 	default:
 		p.o.Logger.Error("a worker did not start; trying again", "error", err, "after", backoff)
