@@ -41,12 +41,14 @@ func (c *devCmd) Validate() error {
 
 // Run serves until a signal ends it.
 func (c *devCmd) Run(o *output, line *commandLine) error {
-	d := &devMaster{c: c, line: line, out: o.Log, starting: map[*workerProcess]bool{}}
+	d := &devMaster{c: c, line: line, out: o.Log, starting: map[*workerProcess]bool{}, doubted: make(chan struct{}, 1)}
 	serve, err := d.serveCmd()
 	if err != nil {
 		return err
 	}
 	d.m = &master{c: serve, line: line, dev: d}
+	d.terminal = keepTerminal()
+	defer d.terminal()
 	return d.m.serve(o.Log)
 }
 
@@ -84,7 +86,10 @@ func (d *devMaster) setenv(app *project.App) error {
 			return err
 		}
 	}
-	d.env = map[string]string{"FLASK_DEBUG": "1"} // as flask run --debug has it
+	d.env = map[string]string{}
+	if app.Framework != "Django" {
+		d.env["FLASK_DEBUG"] = "1" // as flask run --debug has it
+	}
 	for name, value := range app.Env {
 		d.env[name] = value
 	}
@@ -160,7 +165,7 @@ func (d *devMaster) certify(s *serveCmd) error {
 
 // open shows the site in a browser.
 func (d *devMaster) open(url string) {
-	if err := browser.Open(url); err != nil {
+	if err := d.m.children.During(func() error { return browser.Open(url) }); err != nil {
 		d.m.log.Warn("--open: " + err.Error())
 	}
 }

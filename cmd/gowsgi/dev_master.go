@@ -30,12 +30,14 @@ type devMaster struct {
 	line      *commandLine
 	m         *master
 	out       io.Writer
+	terminal  func() // gives the terminal back as it was
 	authority string // of a certificate that was made just now; "": none was
 
 	restarting sync.Mutex        // one search for the project at a time
 	env        map[string]string // that were set for Python; under restarting
 	templating sync.Mutex        // one template is started at a time; locked before exchanging
 	exchanging sync.Mutex        // workers, and the template that they are forked from
+	doubted    chan struct{}     // holds one where the code that a new worker loads is wrong
 
 	mu         sync.Mutex // guards what follows
 	app        *project.App
@@ -46,6 +48,7 @@ type devMaster struct {
 	modules    []string          // that the template has, or tried
 	skip       []string          // of these: they can't be imported there
 	broken     string            // why the last worker ended before it served; "": it did not
+	gaveUp     bool              // the import that is under way was ended for newer code
 	watcher    *watch.Watcher
 	announced  bool
 }
@@ -116,6 +119,9 @@ func (d *devMaster) ended(w *workerProcess) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if w.exit.Code != 0 {
+		d.terminal() // a debugger may have been in the middle of a line
+	}
 	if d.starting[w] && d.m.last.Load() == 0 {
 		d.broken = "the process ended while it imported the app: " + w.exit.Text
 	}
@@ -136,7 +142,12 @@ func (d *devMaster) serving(w *workerProcess, info workerInfo) {
 	if first {
 		d.announce(info)
 	}
-	go d.follow()
+	go func() {
+		d.follow()
+		if info.Dev != nil && info.Dev.Broken == "" {
+			d.prepare(info.Dev.Modules)
+		}
+	}()
 }
 
 // announce says what runs, with which Python, and where.
@@ -161,38 +172,34 @@ func (d *devMaster) announce(info workerInfo) {
 		d.m.log.Info(devcert.Trust(d.authority))
 	}
 	if d.c.Open {
-		d.open(url)
+		go d.open(url)
 	}
 }
 
-// follow has the watcher and the template do what the app that serves now asks for.
+// follow watches what the app is made of; the project's folder alone before it was loaded.
 func (d *devMaster) follow() {
 	if !d.c.Reload {
 		return
 	}
 	d.mu.Lock()
-	watcher, info := d.watcher, d.info
-	d.mu.Unlock()
-	var err error
-	roots := append(slices.Clone(info.Watch), d.projectFiles()...)
-	if info.Missing != "" { // until it is installed
-		for _, dir := range info.Packages {
-			roots = append(roots, filepath.Join(dir, info.Missing), filepath.Join(dir, info.Missing+".py"))
+	defer d.mu.Unlock()
+	roots := append([]string{d.app.Dir}, d.info.Watch...)
+	roots = append(roots, projectFiles(d.app.Dir, pathIn(d.line.dir, d.c.Chdir))...)
+	if d.info.Missing != "" { // until it is installed
+		for _, dir := range d.info.Packages {
+			roots = append(roots, filepath.Join(dir, d.info.Missing), filepath.Join(dir, d.info.Missing+".py"))
 		}
 	}
-	if watcher != nil {
-		watcher.SetRoots(roots)
-	} else if watcher, err = watch.New(watch.Options{Roots: roots, Logger: d.m.log}); err != nil {
+	if d.watcher != nil {
+		d.watcher.SetRoots(roots)
+		return
+	}
+	var err error
+	if d.watcher, err = watch.New(watch.Options{Roots: roots, Logger: d.m.log}); err != nil {
 		d.m.log.Error("files are not watched", "error", err)
-	} else {
-		d.mu.Lock()
-		d.watcher = watcher
-		d.mu.Unlock()
-		go d.watch(watcher)
+		return
 	}
-	if info.Broken == "" {
-		d.prepare(info.Modules)
-	}
+	go d.watch(d.watcher)
 }
 
 // prepare has a template that has imported modules, for the workers to come.
@@ -256,6 +263,8 @@ func (d *devMaster) watch(w *watch.Watcher) {
 			select {
 			case <-busy:
 				busy = nil
+			case <-d.doubted:
+				d.giveUp() // a file that was written in part, as it seems
 			case <-time.After(patience):
 				d.giveUp()
 			}
@@ -271,6 +280,14 @@ func (d *devMaster) watch(w *watch.Watcher) {
 	}
 }
 
+// doubt takes note of a worker whose code does not load: newer code goes before it.
+func (d *devMaster) doubt() {
+	select {
+	case d.doubted <- struct{}{}:
+	default:
+	}
+}
+
 // giveUp ends a worker that imports old code for long.
 func (d *devMaster) giveUp() {
 	d.mu.Lock()
@@ -278,6 +295,7 @@ func (d *devMaster) giveUp() {
 	for w := range d.starting {
 		delete(d.starting, w)
 		w.Kill()
+		d.gaveUp = true
 	}
 }
 
@@ -296,8 +314,12 @@ func (d *devMaster) changed(c watch.Change) {
 	d.mu.Lock()
 	w := d.current
 	d.mu.Unlock()
+	if w == nil { // the first one still imports what was there before
+		d.giveUp()
+		return
+	}
 	meaning := devpy.Meaning{Reload: true}
-	if w != nil && !c.Overflow {
+	if !c.Overflow {
 		meaning = d.ask(w, c.Paths)
 	}
 	switch {
@@ -338,11 +360,15 @@ func (d *devMaster) exchange() error {
 	d.exchanging.Lock()
 	defer d.exchanging.Unlock()
 	d.mu.Lock()
-	d.broken = ""
+	d.broken, d.gaveUp = "", false
 	d.mu.Unlock()
+	select {
+	case <-d.doubted: // of a worker before
+	default:
+	}
 	err := d.m.pool.Reload(1)
 	d.mu.Lock()
-	again := err != nil && d.broken != ""
+	again := err != nil && d.broken != "" && !d.gaveUp
 	d.mu.Unlock()
 	if again {
 		err = d.m.pool.Reload(1)
@@ -378,8 +404,11 @@ func (d *devMaster) say(err error, path string, began time.Time) {
 		return
 	}
 	d.mu.Lock()
-	broken := d.info.Broken
+	broken, gaveUp := d.info.Broken, d.gaveUp
 	d.mu.Unlock()
+	if gaveUp {
+		return // the next change is at work already
+	}
 	took := time.Since(began).Round(time.Millisecond)
 	if rel, relErr := filepath.Rel(d.project().Dir, path); relErr == nil && !strings.HasPrefix(rel, "..") {
 		path = rel
@@ -401,9 +430,9 @@ func (d *devMaster) firstOf(paths []string) string {
 	return paths[0]
 }
 
-// projectFiles are those that say what the app is.
-func (d *devMaster) projectFiles() (all []string) {
-	for _, dir := range []string{d.project().Dir, pathIn(d.line.dir, d.c.Chdir)} {
+// projectFiles are those in some folders that say what the app is.
+func projectFiles(dirs ...string) (all []string) {
+	for _, dir := range dirs {
 		for _, name := range []string{".env", ".flaskenv", "pyproject.toml", "gowsgi.toml", "manage.py"} {
 			all = append(all, filepath.Join(dir, name))
 		}
@@ -411,13 +440,22 @@ func (d *devMaster) projectFiles() (all []string) {
 	return all
 }
 
-func (d *devMaster) isProjectFile(path string) bool { return slices.Contains(d.projectFiles(), path) }
+func (d *devMaster) isProjectFile(path string) bool {
+	return slices.Contains(projectFiles(d.project().Dir, pathIn(d.line.dir, d.c.Chdir)), path)
+}
 
 // isPackage says whether a file is one of an installed package.
 func (d *devMaster) isPackage(path string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.ContainsFunc(d.info.Packages, func(dir string) bool { return strings.HasPrefix(path, dir+"/") })
+}
+
+// begin begins to watch. A nil devMaster does nothing.
+func (d *devMaster) begin() {
+	if d != nil {
+		d.follow()
+	}
 }
 
 // close lets go of the watcher. A nil devMaster has none.

@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devlog"
@@ -29,8 +33,20 @@ func newDevWorker(w *worker) *devWorker {
 		return nil
 	}
 	d := &devWorker{w: w, s: w.s.Dev}
+	w.signals = terminalSignals()
 	w.log = slog.New(devlog.Handler(w.out, d.s.Colour))
 	return d
+}
+
+// doubtTime is how long code that does not load is not shown yet: some editors write a file in steps.
+const doubtTime = 100 * time.Millisecond
+
+// terminalSignals are those that end a worker. What a terminal sends to all its processes is the master's business.
+func terminalSignals() <-chan os.Signal {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
+	c := make(chan os.Signal, 2)
+	signal.Notify(c, syscall.SIGTERM)
+	return c
 }
 
 func (d *devWorker) modules() []pyhost.Module {
@@ -67,9 +83,13 @@ func (d *devWorker) mount(host *pyhost.Host, server *gateway.Server) error {
 	if err != nil {
 		return &codeError{exitPython, fmt.Errorf("the development server's part in Python: %w", err)}
 	}
+	if d.info.Broken != "" {
+		_ = d.w.control.Send(control.Message{Kind: control.Doubt})
+		time.Sleep(doubtTime)
+	}
 	requests := devlog.New(d.w.out, d.s.Colour)
 	server.AccessLog = accesslog.NewEach(func(e accesslog.Entry) { requests.Add(&e) })
-	d.events = livereload.New(d.s.Generation, server.Draining())
+	d.events = livereload.New(d.s.Generation, server.Draining)
 	server.Mounts = append(server.Mounts, gateway.Mount{Prefix: livereload.Prefix, Handler: d.events})
 	return nil
 }

@@ -153,7 +153,7 @@ func (c *serveCmd) Run(o *output, line *commandLine) error {
 func (m *master) serve(log io.Writer) error {
 	m.signals, m.children = make(chan os.Signal, 8), reaper.NewChildren()
 	defer m.close()
-	signal.Notify(m.signals, masterSignals...)
+	signal.Notify(m.signals, m.dev.signals()...)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // else the end of who reads the log ends the server
 	m.ending, m.end = context.WithCancel(context.Background())
 	// The import of a template can take long. These signals are in m.signals too.
@@ -168,6 +168,7 @@ func (m *master) serve(log io.Writer) error {
 	case err != nil:
 		return err
 	}
+	m.dev.begin()
 	return m.run()
 }
 

@@ -25,6 +25,7 @@ type workerProcess struct {
 	ready   chan error
 	recycle chan string
 	closed  chan struct{}
+	doubts  func()
 	meaning chan devpy.Meaning // of a development server's worker: its answers
 	exited  chan struct{}
 	exit    supervisor.Exit
@@ -108,7 +109,7 @@ func (m *master) take(number int, process *os.Process, conn *control.Conn) *work
 	w := &workerProcess{
 		number: number, process: process, control: conn, ready: make(chan error, 1), recycle: make(chan string, 1),
 		closed: make(chan struct{}), exited: make(chan struct{}), signal: m.lastSignal, serving: m.serving,
-		meaning: make(chan devpy.Meaning, 1),
+		meaning: make(chan devpy.Meaning, 1), doubts: m.dev.doubt,
 	}
 	m.dev.begins(w)
 	heard := make(chan struct{})
@@ -164,6 +165,8 @@ func (w *workerProcess) listen() {
 			case w.meaning <- meaning:
 			default:
 			}
+		case control.Doubt:
+			w.doubts()
 		case control.Closed:
 			w.shut.Do(func() { close(w.closed) })
 		}

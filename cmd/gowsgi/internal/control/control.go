@@ -28,6 +28,7 @@ const (
 	Recycle = "recycle" // it should be replaced; Text says why
 	Closed  = "closed"  // it drains, and takes no new connections any more
 	Meaning = "meaning" // the answer to Changed; Data
+	Doubt   = "doubt"   // of a development server: the app does not load, and will be shown so unless it is being changed
 
 	// From a command to the master, and its answer.
 	Reload = "reload"

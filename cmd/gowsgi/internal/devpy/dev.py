@@ -18,6 +18,7 @@ _settings = {"Generation": 0, "Dir": "", "Inject": True, "Broken": ""}
 _apps = []  # as they were found
 _broken = ""  # why one can't be loaded, in one line
 _missing = ""  # the module that is not installed, if that is why
+_folders = {}  # those of the project's modules, and the sources that were in them when the app was loaded
 _at_prompt = 0  # threads that are in a debugger's prompt, or wait for it
 _prompt = threading.RLock()
 
@@ -171,8 +172,23 @@ def _foreign(file):
     return file.startswith("<") or any(part in file for part in _INSTALLED) or file.startswith(_STDLIB)
 
 
+def _sources(folder):
+    try:
+        return {name for name in os.listdir(folder) if name.endswith(".py")}
+    except OSError:
+        return set()
+
+
+def _imported():
+    """The files of the project's modules."""
+    files = (_file(module) for module in list(sys.modules.values()))
+    return {os.path.realpath(file) for file in files if file and not _foreign(file)}
+
+
 def describe(text):
     own, foreign = set(), []
+    for folder in {os.path.dirname(file) for file in _imported()}:
+        _folders[folder] = _sources(folder)
     for name in list(sys.modules):
         top = name.partition(".")[0]
         if top in ("gowsgi", "__main__") or top.startswith("_gowsgi"):
@@ -202,20 +218,19 @@ def describe(text):
 
 
 def classify(text):
-    imported = set()
-    for name in list(sys.modules):
-        file = _file(sys.modules[name])
-        if file and not _foreign(file):
-            imported.add(os.path.realpath(file))
+    imported = _imported()
     meaning = {"Reload": False, "Page": False, "CSS": [], "Debugging": _at_prompt > 0}
     for path in json.loads(text):
+        real = os.path.realpath(path)
         kind = next(filter(None, (pages.kind_of(path, app) for app in _apps)), "")
-        if os.path.realpath(path) in imported or kind in ("template", "code", "locale"):
+        folder, name = os.path.split(real)
+        new = name.endswith(".py") and folder in _folders and name not in _folders[folder]  # somebody may look for it, as for admin.py
+        if real in imported or new or kind in ("template", "locale"):
             meaning["Reload"] = True
         elif _broken:
             meaning["Reload"] = meaning["Reload"] or path.endswith((".py", ".wsgi", ".html"))  # whichever is missing
         elif kind == "static" and path.endswith(".css"):
-            meaning["CSS"].append(os.path.basename(path))
+            meaning["CSS"].append(name)
         elif kind == "static":
             meaning["Page"] = True
     return json.dumps(meaning)
@@ -307,6 +322,7 @@ def _share_terminal():
     def alone(self, *args, **kwargs):
         global _at_prompt
         _at_prompt += 1
+        self.nosigint = True  # Ctrl-C ends the server
         try:
             with _prompt:
                 return interaction(self, *args, **kwargs)
