@@ -303,6 +303,8 @@ def respond(report, environ, start_response, extra_head=""):
     wanted = _wanted(environ)
     if not _is_here(environ.get("REMOTE_ADDR") or ""):
         kind, body = "text/plain; charset=utf-8", "Internal Server Error\n"
+    elif not _is_private(environ.get("HTTP_HOST") or ""):
+        kind, body = "text/plain; charset=utf-8", "Internal Server Error\nOpen the site as localhost or by its address to see it.\n"
     elif wanted == "html":
         nonce = os.urandom(16).hex()
         kind, body = "text/html; charset=utf-8", page.html(report, environ, nonce, extra_head)
@@ -323,6 +325,18 @@ def respond(report, environ, start_response, extra_head=""):
 def _is_here(address):
     # No address: a Unix socket.
     return not address or address == "::1" or address.startswith(("127.", "::ffff:127."))
+
+
+_PRIVATE = (".localhost", ".test", ".local", ".internal", ".home.arpa")  # RFC 6761, 6762, 8375 and ICANN's: nobody can register these
+
+
+def _is_private(host):
+    """Whether a Host is no name of the internet's: somebody could have that lead here, and read a page of this browser by it (DNS rebinding)."""
+    name = host.lower()
+    if name.startswith("["):
+        return True  # an address
+    name = name.partition(":")[0].rstrip(".")
+    return "." not in name or name.replace(".", "").isdigit() or name.endswith(_PRIVATE)
 
 
 def _wanted(environ):

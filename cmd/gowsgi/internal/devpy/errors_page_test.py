@@ -39,6 +39,16 @@ class AnswerTest(base.ProjectTest):
     def test_text_is_the_traceback(self):
         self.assertEqual(base.answer(self.failed, HTTP_ACCEPT="*/*")[2], self.failed.text + "\n")
 
+    def test_pages_under_names_that_others_can_have_are_not_told(self):
+        for host in ("", "localhost", "LOCALHOST:8000", "shop.localhost:8000", "127.0.0.1:8000", "[::1]:8000", "devbox", "shop.test", "10.0.0.1"):
+            self.assertIn("KeyError", base.answer(self.failed, HTTP_HOST=host)[2], host)
+        for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "test.evil", "1.2.3.4.x"):
+            for accept in (base.BROWSER, "application/json", "*/*"):
+                status, headers, body = base.answer(self.failed, HTTP_HOST=host, HTTP_ACCEPT=accept)
+                self.assertEqual(status, "500 Internal Server Error")
+                self.assertNotIn("KeyError", body, host)
+                self.assertIn("localhost", body)
+
     def test_only_clients_on_this_machine_are_told(self):
         for address in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", ""):
             self.assertIn("KeyError", base.answer(self.failed, REMOTE_ADDR=address)[2])

@@ -39,13 +39,14 @@ func TestDirectivesOfApacheBecomeTheFlagsThatMeanTheSame(t *testing.T) {
 		app + "SSLCertificateFile c\nSSLCACertificateFile a\nSSLVerifyClient optional":                                                                    {"client-ca": "a", "client-cert": "optional"},
 		app + "SSLCertificateFile c\nSSLCACertificateFile a":                                                                                              {"client-ca": ""},
 		app + "LimitRequestBody 100\nLimitRequestLine 200\nTimeout 30\nKeepAliveTimeout 5":                                                                {"limit-request-body": "100", "limit-request-line": "200", "body-timeout": "30s", "write-timeout": "30s", "idle-timeout": "5s"},
+		app + "LimitRequestBody 0\nWSGIDaemonProcess a startup-timeout=0 deadlock-timeout=0 request-timeout=0 threads=08":                                 {"limit-request-body": "0", "start-timeout": "0s", "gil-timeout": "0s", "request-timeout": "", "threads": "8"},
 		app + "XSendFilePath /srv/f\nAddOutputFilterByType DEFLATE text/html":                                                                             {"sendfile-root": "/srv/f", "compress": "true"},
 		app + "CustomLog /l combined\nErrorLog /e":                                                                                                        {"access-log": "/l", "access-log-format": "", "log-file": "/e"},
 		app + "LogFormat \"%h \\\"%r\\\" %D\" own\nCustomLog /l own":                                                                                      {"access-log-format": `%h "%r" %D`},
-		app + "CustomLog /l common":                                                                                                                       {"access-log-format": `%h %l %u %t "%r" %>s %b`},
-		"Define P 81\n" + app + "Listen ${P}\nErrorLog ${LOGS}/e\nAlias /x ${NOT}/x":                                                                      {"bind": ":81", "log-file": "/logs/e", "static": ""},
-		app + "<IfModule mod_ssl.c>\nListen 81\n</IfModule>\n<IfModule !mod_ssl.c>\nListen 82\n</IfModule>\n<IfDefine NO>\nListen 83\n</IfDefine>":        {"bind": ":81"},
-		"<virtualhost *:1>\nwsgiscriptalias / /srv/a.wsgi\n</VirtualHost>":                                                                                {"app": "/srv/a.wsgi", "bind": ":1"},
+		app + "CustomLog /l common": {"access-log-format": `%h %l %u %t "%r" %>s %b`},
+		"Define P 81\n" + app + "Listen ${P}\nErrorLog ${LOGS}/e\nAlias /x ${NOT}/x":                                                               {"bind": ":81", "log-file": "/logs/e", "static": ""},
+		app + "<IfModule mod_ssl.c>\nListen 81\n</IfModule>\n<IfModule !mod_ssl.c>\nListen 82\n</IfModule>\n<IfDefine NO>\nListen 83\n</IfDefine>": {"bind": ":81"},
+		"<virtualhost *:1>\nwsgiscriptalias / /srv/a.wsgi\n</VirtualHost>":                                                                         {"app": "/srv/a.wsgi", "bind": ":1"},
 	} {
 		wantSettings(t, site(t, text, "LOGS=/logs"), want)
 	}

@@ -3,6 +3,7 @@ package importer
 import (
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -63,8 +64,13 @@ func TestNotesOfCommandLines(t *testing.T) {
 		"mod_wsgi-express start-server a.wsgi --auth-user-script x":   {"--auth-user-script", "authentication"},
 		"mod_wsgi-express start-server a.wsgi --nonsense x":           {"--nonsense"},
 		"mod_wsgi-express start-server a.wsgi --setenv A very-secret": {"A: gowsgi sets"},
+		"gunicorn -e TOKEN=very-secret a:b":                           {"TOKEN: gowsgi sets"},
 	} {
-		wantNote(t, ran(t, line), parts...)
+		r := ran(t, line)
+		wantNote(t, r, parts...)
+		if strings.Contains(r.TOML()+r.List(), "very-secret") {
+			t.Errorf("a secret is repeated:\n%s", r.TOML())
+		}
 	}
 }
 
@@ -117,8 +123,9 @@ func TestWhatIsNoneOfTheseIsAnUnknownError(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"nginx.conf": "server { listen 80; }", "setup.py": "from setuptools import setup\nsetup()", "empty": "", "setup.cfg": "[metadata]\nname = x", "u.ini": "[other]\na=1",
 		"bad.yaml": "uwsgi:\n  a: [", "bad.xml": "<uwsgi><a></uwsgi>", "install.sh": "pip install gunicorn uwsgi\n", "list.yaml": "uwsgi: []\n", "binary": "\x00\x01",
+		"template.conf": "Listen {{ port }}\nWSGIScriptAlias / /a.wsgi", "template.ini": "[uwsgi]\n{% if x %}\nworkers = 2\n{% endif %}",
 	})
-	for _, name := range []string{"nginx.conf", "setup.py", "empty", "setup.cfg", "u.ini", "bad.yaml", "bad.xml", "install.sh", "list.yaml", "binary"} {
+	for _, name := range []string{"template.conf", "template.ini", "nginx.conf", "setup.py", "empty", "setup.cfg", "u.ini", "bad.yaml", "bad.xml", "install.sh", "list.yaml", "binary"} {
 		_, err := File(filepath.Join(dir, name), onFourCPUs())
 		if err == nil || Unreadable(err) {
 			t.Errorf("%s: %v", name, err)
@@ -137,6 +144,13 @@ func TestWhatIsNoneOfTheseIsAnUnknownError(t *testing.T) {
 	}
 	if _, err := File(filepath.Join(dir, "gone"), onFourCPUs()); err == nil || !Unreadable(err) {
 		t.Errorf("a file that is not there: %v", err)
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := File(fifo, onFourCPUs()); err == nil || !Unreadable(err) {
+		t.Errorf("a FIFO: %v", err)
 	}
 	if _, err := File(dir, onFourCPUs()); err == nil || !Unreadable(err) {
 		t.Errorf("a folder: %v", err)

@@ -3,6 +3,7 @@
 package importer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -66,26 +67,32 @@ func File(path string, o Options) (*Result, error) {
 			"--from says which it is", path)
 	}
 	r.Kind = kind
+	if at := template.FindIndex(data); at != nil && kind != Gunicorn {
+		return nil, unknown("%s is a template, with %s in it: import the file that is made of it", Place{path, 1 + bytes.Count(data[:at[0]], []byte("\n"))}, data[at[0]:at[1]])
+	}
 	if err := reader(r, path, data, o); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
+// template is what Jinja, Django's templates and cookiecutter replace.
+var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}|\{%[^%\n]*%\}`)
+
 // readAll reads a file that may be as long as any configuration is.
 func readAll(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // to open a FIFO would wait
+		return nil, fmt.Errorf("%s is not a file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
 	data, err := io.ReadAll(io.LimitReader(f, longest+1))
 	if err == nil && len(data) > longest {
 		err = unknown("%s has more than %d MiB: no configuration does", path, longest>>20)
@@ -138,7 +145,7 @@ func Command(args []string, o Options) (*Result, error) {
 	case o.From != "" && o.From != c.kind:
 		return nil, unknown("the command line is of %s, not of %s", c.kind, o.From)
 	}
-	r := &Result{Kind: c.kind, Source: strings.Join(args, " ")}
+	r := &Result{Kind: c.kind, Source: "a command line"} // which may have secrets in it
 	if err := c.read(r, o); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ type Note struct {
 	Why       string // and what to do
 }
 
-// Result is what was read.
+// Result is what was read. It is not for several goroutines at once.
 type Result struct {
 	Kind     Kind
 	Source   string // the file or command
@@ -99,7 +99,7 @@ func (r *Result) refused(key, text string) string {
 	case k.form == numberForm:
 		n, err := strconv.ParseInt(text, 10, 63)
 		switch {
-		case err != nil || n < 0:
+		case err != nil:
 			return fmt.Sprintf("%q is no number that %s takes", text, key)
 		case n < k.least:
 			return fmt.Sprintf("%s is at least %d, not %d", key, k.least, n)

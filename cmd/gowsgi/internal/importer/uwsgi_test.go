@@ -86,6 +86,7 @@ func TestEachOptionOfUWSGIBecomesTheFlagThatMeansTheSame(t *testing.T) {
 		"chdir = /c\nhome = /v\numask = 022":                  {"chdir": "/c", "python": "/v", "umask": "022"},
 		"pythonpath = /v/lib/python3.11/site-packages":        {"python": "/v"},
 		"worker-reload-mercy = 5\nhttp-keepalive = 9":         {"graceful-timeout": "5s", "idle-timeout": "9s"},
+		"gevent = 100":                                        {"threads": "", "workers": "1"},
 		"workers = %k\nhttp-keepalive = 1":                    {"workers": "", "idle-timeout": ""},
 	} {
 		dir := folder(t, map[string]string{"u.ini": "[uwsgi]\n" + text})
@@ -108,6 +109,7 @@ func TestWhatUWSGIHasAndGowsgiNotIsNotedWithWhatToDo(t *testing.T) {
 		"static-map = /favicon.ico=/x/f.ico":   {"one file"},
 		"module = a:make(1)":                   {"without arguments"},
 		"cheaper = 2":                          {"fixed"},
+		"hook-master-start = exec:x":           {"hooks"},
 		"nonsense = 2":                         {"no option"},
 		"chdir = %(gone)":                      {"%(gone) is not defined"},
 		"http = $(HOST):80":                    {"needs $HOST", "GOWSGI_BIND=${HOST}:80"},

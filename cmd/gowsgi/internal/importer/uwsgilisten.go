@@ -197,7 +197,7 @@ var uwsgiSwitches = strings.Fields(`master vacuum enable-threads single-interpre
 	close-on-exec close-on-exec2 catch-exceptions reload-on-exception reuse-port freebind so-keepalive tcp-nodelay no-defer-accept emperor-tyrant
 	abstract-socket skip-atexit skip-atexit-teardown threaded-logger log-master-stream log-master-req-stream stats-http stats-min cheap die-on-idle mule honour-range
 	honour-stdin static-gzip-all check-static-docroot enable-metrics reload-os-env py-call-osafterfork py-call-uwsgi-fork-hooks wsgi-strict cgi-mode drop-after-apps drop-after-init
-	disable-sendfile no-threads-wait master-as-root vhost no-initgroups spooler-quiet show-config help version logformat-strftime log-format-strftime post-buffering-off`)
+	disable-sendfile no-threads-wait master-as-root vhost no-initgroups spooler-quiet show-config help version logformat-strftime log-format-strftime`)
 
 // readUWSGICommand reads uwsgi's arguments, and the file that they name.
 func readUWSGICommand(r *Result, words []string, at Place, dir string, o Options) error {

@@ -27,7 +27,7 @@ var uwsgiNeedless = []string{
 	"offload-threads", "offload-thread", "honour-range", "honour-stdin", "log-master*", "threaded-logger", "log-reopen", "log-x-forwarded-for", "logformat-strftime",
 	"log-format-strftime", "http-auto-chunked", "http-chunked-input", "http-raw-body", "http-processes", "http-workers", "http-uid", "http-gid", "http-manage-expect",
 	"http-manage-source", "http-timeout", "http-buffer-size", "http-connect-timeout", "http-use-*", "socket-timeout", "so-send-timeout", "manage-script-name", "wsgi-accept-buffer*", "wsgi-strict",
-	"max-fd", "hook-master-start", "safe-fd", "skip-atexit*", "thread-stacksize", "threads-stacksize", "thread-stack-size", "threads-stack-size", "no-threads-wait",
+	"max-fd", "safe-fd", "skip-atexit*", "thread-stacksize", "threads-stacksize", "thread-stack-size", "threads-stack-size", "no-threads-wait",
 	"py-call-osafterfork", "py-call-uwsgi-fork-hooks", "wsgi-env-behaviour", "wsgi-env-behavior", "start_response-nodelay", "declare-option*", "log-zero", "logger-list",
 	"log-date", "logdate", "log-prefix", "log-micros", "static-safe", "socket-sndbuf", "socket-rcvbuf", "harakiri-no-arh", "no-harakiri-arh", "unsubscribe-on-graceful-reload",
 	"locks", "lock-engine", "ftok", "max-vars", "master-as-root", "no-initgroups", "disable-sendfile", "static-gzip*", "show-config", "print", "iprint",
@@ -106,13 +106,13 @@ func (u *uwsgi) finish(at from) {
 	if op, given := u.last("workers", "processes"); !r.has("workers") && (!given || op.raw != "%k") && !u.noted("workers", "processes") {
 		r.set("workers", "1", from{at.Place, "uWSGI's default"})
 	}
-	if !r.has("threads") && !u.noted("threads") {
+	if _, green := u.last("gevent", "gevent-early-monkey-patch", "async", "asyncio", "ugreen"); !green && !r.has("threads") && !u.noted("threads") {
 		r.set("threads", "1", from{at.Place, "no threads"}, oneThread)
 	}
 	if u.on("master") && !u.on("lazy-apps") && !u.on("lazy") && len(u.options) > 0 {
 		r.note(from{at.Place, "no lazy-apps"}, "uWSGI imported the app once, before it forked: preload = true does that too; left out, each worker imports it for itself, which is safe for connections that are opened at import")
 	}
-	r.trust(at)
+	r.trust(from{at.Place, "bind"})
 }
 
 // on says whether a switch is on.
@@ -207,6 +207,12 @@ func (u *uwsgi) take(op option) {
 			r.needless(op.name)
 		}
 	case "enable-proxy-protocol", "http-enable-proxy-protocol", "chmod-socket", "chmod", "chown-socket", "protocol", "socket-protocol", "callable":
+	case "hook-master-start":
+		if strings.HasPrefix(op.value, "unix_signal:") { // so that SIGTERM ends uWSGI gracefully
+			r.needless(op.name)
+		} else {
+			u.rest(op, at)
+		}
 	case "http-keepalive": // 1 switches it on
 		if n := digits.FindString(op.value); n != "" && n != "1" {
 			r.seconds("idle-timeout", n, at)

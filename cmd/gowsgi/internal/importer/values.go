@@ -34,7 +34,10 @@ func (r *Result) later(key, text string, at from) bool {
 // digits are what atoi of C reads.
 var digits = regexp.MustCompile(`^\d+`)
 
-// seconds sets a time that is given in seconds. 0 is left out: it is no limit, which must be gowsgi's default for the key.
+// bounded are keys that have a limit by default, and take 0 for none.
+var bounded = []string{"start-timeout", "gil-timeout", "header-timeout", "body-timeout", "write-timeout", "idle-timeout", "limit-request-body", "min-body-rate"}
+
+// seconds sets a time that is given in seconds. 0 is no limit.
 func (r *Result) seconds(key, text string, at from, remark ...string) {
 	if r.later(key, text, at) {
 		return
@@ -43,41 +46,41 @@ func (r *Result) seconds(key, text string, at from, remark ...string) {
 	switch n, err := strconv.ParseUint(d, 10, 31); {
 	case err != nil:
 		r.note(at, "%q is no number of seconds", text)
-	case n == 0:
+	case n == 0 && !contains(bounded, key):
 		r.unset(key)
 	default:
-		r.set(key, d+"s", at, remark...)
+		r.set(key, strconv.FormatUint(n, 10)+"s", at, remark...)
 	}
 }
 
-// count sets a number, 0 is left out.
+// count sets a number. 0 is no limit.
 func (r *Result) count(key, text string, at from, remark ...string) {
 	if r.later(key, text, at) {
 		return
 	}
 	d := digits.FindString(text)
-	if d != "" && strings.Trim(d, "0") == "" {
+	n, err := strconv.ParseInt(d, 10, 63)
+	switch {
+	case err != nil:
+		r.note(at, "%q is no number that %s takes", text, key)
+	case n == 0 && !contains(bounded, key):
 		r.unset(key)
-		return
+	default:
+		r.set(key, strconv.FormatInt(n, 10), at, remark...) // TOML has no zeros at the front
 	}
-	if d == "" {
-		d = text
-	}
-	r.set(key, d, at, remark...)
 }
 
-// bindAt adds an address, with words of --bind behind it, and says whether it could.
-func (r *Result) bindAt(address, words string, at from, remark ...string) bool {
+// bindAt adds an address, with words of --bind behind it.
+func (r *Result) bindAt(address, words string, at from, remark ...string) {
 	if r.later("bind", address, at) {
-		return false
+		return
 	}
 	where, err := listenAddress(address)
 	if err != nil {
 		r.note(at, "%s", err)
-		return false
+		return
 	}
 	r.add("bind", strings.TrimSpace(where+" "+words), at, remark...)
-	return true
 }
 
 // listenAddress is an address as --bind has it: a path is a unix socket, a lone number a port.
@@ -245,7 +248,7 @@ func (r *Result) environment(names string, at from) {
 	r.note(at, "%s: gowsgi sets no variables for the app; set it where the server starts (systemd: Environment=, Docker: ENV)", names)
 }
 
-// folders notes folders of Python modules beside the first one.
+// pythonPath notes folders of Python modules beside the first one.
 func (r *Result) pythonPath(folders []string, at from) {
 	folders = slices.DeleteFunc(folders, func(f string) bool { return f == "" || f == "." || filepath.Clean(f) == filepath.Clean(r.get("chdir")) })
 	if len(folders) > 0 {
@@ -253,7 +256,7 @@ func (r *Result) pythonPath(folders []string, at from) {
 	}
 }
 
-// certificates adds a pair; without a key it is in the certificate's file. Either all pairs have a key file or none has.
+// certificate adds a pair; without a key it is in the certificate's file. Either all pairs have a key file or none has.
 func (r *Result) certificate(cert, key string, at from) {
 	if key == "" {
 		key = cert
