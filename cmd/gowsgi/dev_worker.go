@@ -61,7 +61,11 @@ func (d *devWorker) configure(host *pyhost.Host) error {
 	if d == nil {
 		return nil
 	}
-	text, err := json.Marshal(d.s.Settings)
+	settings := d.s.Settings
+	for _, folder := range d.w.s.Static.Folders {
+		settings.Static = append(settings.Static, folder.Dir)
+	}
+	text, err := json.Marshal(settings)
 	if err == nil {
 		_, err = host.Ask(context.Background(), devpy.Configure, string(text))
 	}

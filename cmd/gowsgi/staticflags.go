@@ -111,9 +111,9 @@ func (s *staticSettings) find(host *pyhost.Host, apps []appSetting) foundStatic 
 }
 
 // mounts are the folders as the server has them.
-func (f *foundStatic) mounts(follow bool) (all []gateway.Mount, err error) {
+func (f *foundStatic) mounts(follow, changing bool) (all []gateway.Mount, err error) {
 	for _, folder := range f.Folders {
-		h, err := static.New(static.Options{Prefix: folder.Prefix, Dir: folder.Dir, FollowSymlinks: follow})
+		h, err := static.New(static.Options{Prefix: folder.Prefix, Dir: folder.Dir, FollowSymlinks: follow, Changing: changing})
 		if err != nil {
 			return nil, fmt.Errorf("static files at %s/: %w", folder.Prefix, err)
 		}

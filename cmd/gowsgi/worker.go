@@ -214,7 +214,7 @@ func (w *worker) start(listeners []net.Listener) error {
 		return &codeError{exitPython, err}
 	}
 	w.static = s.Static.find(host, s.Apps)
-	files, err := w.static.mounts(s.Static.Follow)
+	files, err := w.static.mounts(s.Static.Follow, s.Dev != nil)
 	if err != nil {
 		return err
 	}

@@ -187,3 +187,21 @@ func TestAFileThatChangesWhileItIsSentIsCutAndNeverPadded(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesThatSomebodyIsAtWorkOnAreAskedForEachTime(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.css", "a.0123456789ab.js", "a.html"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h, err := New(Options{Dir: dir, Changing: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/"+name, nil))
+		if got := w.Header().Get("Cache-Control"); w.Code != 200 || got != "no-cache" {
+			t.Errorf("%s: %d %q", name, w.Code, got)
+		}
+	}
+}

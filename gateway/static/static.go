@@ -22,6 +22,8 @@ type Options struct {
 	Dir string
 	// FollowSymlinks serves what symbolic links lead to outside Dir. Else only those are followed that are relative and stay inside.
 	FollowSymlinks bool
+	// Changing has clients ask for every file anew each time ("no-cache"), for those that somebody is at work on.
+	Changing bool
 }
 
 // New serves the regular files below a folder. The error is that the folder is not there.
@@ -39,12 +41,14 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &handler{prefix: cleanPrefix(o.Prefix), folder: f}, nil
+	return &handler{prefix: cleanPrefix(o.Prefix), folder: f, changing: o.Changing}, nil
 }
 
 type handler struct {
 	prefix string // "" or with a slash before it and none after it
 	folder folder
+
+	changing bool
 }
 
 func cleanPrefix(prefix string) string {
@@ -94,7 +98,9 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, name string) err
 	header := w.Header()
 	header.Set("Content-Type", typeOf(name))
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Cache-Control", cachingOf(name))
+	if header.Set("Cache-Control", cachingOf(name)); h.changing {
+		header.Set("Cache-Control", "no-cache")
+	}
 	file, coding, vary := dir.variant(file, name, r.Header["Accept-Encoding"])
 	defer file.Close()
 	dir.close() // the client may take its time

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -298,4 +299,48 @@ urlpatterns = [path("", views.index), path("fail", views.fail)]
 	p := devProject{t: t, dir: dir}
 	p.edit("mysite/settings.py", "INSTALLED_APPS = [", "INSTALLED_APPS = [\n    'polls',")
 	return dir
+}
+
+func TestOpenPagesHearOfStaticFiles(t *testing.T) {
+	t.Parallel()
+	dir := flaskProject(t)
+	save(t, filepath.Join(dir, "static/own.css"), "")
+	save(t, filepath.Join(dir, "public/site.css"), "")
+	save(t, filepath.Join(dir, "public/site.js"), "")
+	p := dev(t, dir, options{args: []string{"--static", "/public=public"}})
+	p.until("/public/site.css", "")
+	events, err := http.Get("http://" + p.addr + "/__gowsgi__/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	lines := bufio.NewReader(events.Body)
+	heard := func(want string) {
+		t.Helper()
+		timer := time.AfterFunc(30*time.Second, func() { events.Body.Close() })
+		defer timer.Stop()
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				t.Fatalf("%q does not come: %v\n%s", want, err, p.tail(20))
+			}
+			if strings.TrimSpace(line) == want {
+				return
+			}
+		}
+	}
+	heard("event: hello")
+	p.save("static/own.css", "p {}")
+	heard(`data: ["own.css"]`)
+	p.save("public/site.css", "p {}")
+	heard(`data: ["site.css"]`)
+	p.save("public/site.js", "1")
+	heard("event: page")
+	if _, body, _ := p.ask("/public/site.css"); body != "p {}" {
+		t.Errorf("%q", body)
+	}
+	p.save("words.py", "GREETING = 'next'\n")
+	if rest, err := io.ReadAll(lines); err != nil { // the worker drains, and the page goes to the next one
+		t.Errorf("%q %v", rest, err)
+	}
 }

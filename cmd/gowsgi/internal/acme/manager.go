@@ -23,6 +23,8 @@ type Manager struct {
 	cancel    func()
 }
 
+func init() { certmagic.UserAgent = "gowsgi" }
+
 // NewManager asks for nothing before Start. The settings are prepared.
 func NewManager(s Settings, log *slog.Logger) (*Manager, error) {
 	roots, err := s.roots()
@@ -34,7 +36,6 @@ func NewManager(s Settings, log *slog.Logger) (*Manager, error) {
 		return nil, err
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	certmagic.UserAgent = "gowsgi"
 	logger := zap.New(&zapCore{log: log, over: m.ctx.Done()})
 	m.cache = certmagic.NewCache(m.options(m.interval(), logger))
 	m.config = certmagic.New(m.cache, certmagic.Config{

@@ -14,7 +14,7 @@ import _gowsgi_dev_errors as errors
 import _gowsgi_dev_pages as pages
 import _gowsgi_host as host
 
-_settings = {"Generation": 0, "Dir": "", "Inject": True, "Broken": ""}
+_settings = {"Generation": 0, "Dir": "", "Inject": True, "Static": None, "Broken": ""}
 _apps = []  # as they were found
 _broken = ""  # why one can't be loaded, in one line
 _missing = ""  # the module that is not installed, if that is why
@@ -202,6 +202,7 @@ def describe(text):
         module = sys.modules.get(top)
         file = _file(module)
         watch.update([os.path.dirname(os.path.abspath(file))] if file else getattr(module, "__path__", ()))
+    watch.update(_settings["Static"] or ())
     for app in _apps:
         watch.update(pages.watch_folders(app))
     return json.dumps(
@@ -223,6 +224,8 @@ def classify(text):
     for path in json.loads(text):
         real = os.path.realpath(path)
         kind = next(filter(None, (pages.kind_of(path, app) for app in _apps)), "")
+        if any(path.startswith(os.path.join(folder, "")) for folder in _settings["Static"] or ()):
+            kind = "static"
         folder, name = os.path.split(real)
         new = name.endswith(".py") and folder in _folders and name not in _folders[folder]  # somebody may look for it, as for admin.py
         if real in imported or new or kind in ("template", "locale"):

@@ -53,10 +53,11 @@ type Preloading struct {
 
 // Settings are what Configure takes.
 type Settings struct {
-	Generation int64  // of the worker; each has another
-	Dir        string // the project's folder
-	Inject     bool   // the script goes into pages
-	Broken     string // not "": the app is not loaded, and this is why
+	Generation int64    // of the worker; each has another
+	Dir        string   // the project's folder
+	Inject     bool     // the script goes into pages
+	Static     []string // folders with static files that the server serves
+	Broken     string   // not "": the app is not loaded, and this is why
 }
 
 // Description is what a worker says of the app.
