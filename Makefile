@@ -20,7 +20,7 @@ export STATICCHECK
 BENCH_OPTIONS = $(if $(WORKLOAD),--workload $(WORKLOAD)) $(if $(SERVERS),--servers $(SERVERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ALSO),--also $(ALSO))
 
-.PHONY: help build bundled run test race asan matrix soak hazards fuzz difffuzz lint bench bench-short clean
+.PHONY: help build bundled run test race asan matrix soak hazards fuzz difffuzz lint bench bench-short bench-dev clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench: $(if $(GOWSGI),,build) ## Measure beside other servers, about an hour; WO
 
 bench-short: $(if $(GOWSGI),,build) ## Measure a few servers on a few workloads, about 5 minutes
 	@GOWSGI=$(GOWSGI) CPYTHON=$(CPYTHON) scripts/bench/bench.sh --short $(BENCH_OPTIONS)
+
+bench-dev: $(if $(GOWSGI),,build) ## Measure gowsgi dev beside flask run and runserver, less than 4 minutes; SHORT=1: less than one
+	@GOWSGI=$(GOWSGI) CPYTHON=$(CPYTHON) scripts/bench-dev/bench-dev.sh $(if $(SHORT),--short)
 
 clean: ## Remove all that make made
 	rm -rf bin build .cache

@@ -106,6 +106,9 @@ func TestAnHTTP10ClientThatExpectsContinueGetsNone(t *testing.T) {
 
 // TestASplitRequestIsReadAsAWholeOne cuts every request at every byte: scanner, parser and body decoder must come to the same result.
 func TestASplitRequestIsReadAsAWholeOne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("all of it is one goroutine, which the race detector sees nothing in")
+	}
 	for _, c := range requests.All(t) {
 		checkSplits(t, c.Raw)
 	}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test.sh [lint|unit|race|e2e|asan|matrix|soak|fuzz ...]: the steps of make test, all of them where none is named (without matrix and soak,
-# each as long as the rest together). The first step that fails ends it.
+# test.sh [lint|unit|race|e2e|asan|matrix|soak|fuzz|difffuzz ...]: the steps that are named, one after the other; where none is, those of make
+# test, some at a time (all but matrix and soak, each as long as the rest together). No step begins after one that failed.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -24,7 +24,7 @@ pythons() {
   fi
   printf '%s\n' "$found"
 }
-newest_python() { pythons | head -n 1 | cut -d' ' -f2; }
+newest_python() { pythons | sed -n '1s/^[^ ]* //p'; } # sed reads on: head would not, and end pythons by SIGPIPE
 
 lint() {
   local cc out
@@ -50,13 +50,24 @@ lint() {
   done
 }
 
+# The tests of gateway that are there with cgo alone, those that run a CPython: as an expression for -run.
+gateway_cgo_tests() {
+  local files='{{range .TestGoFiles}}{{println .}}{{end}}'
+  comm -23 <(go list -f "$files" ./gateway | sort) <(CGO_ENABLED=0 go list -f "$files" ./gateway | sort) |
+    (cd gateway && xargs grep -ho '^func Test[A-Za-z0-9_]*') | sed 's/func \(.*\)/^\1$/' | paste -sd '|'
+}
+
+# What gateway is without cgo is tested without it here, and with it under the race detector.
 unit() {
+  local tests
+  tests=$(gateway_cgo_tests)
   say "Go tests"
-  units | xargs go test
-  say "the CPython in the binary"
-  go test -tags bundled ./pyhost/bundled
+  units | grep -v '/gateway$' | xargs go test
+  go test -run "$tests" ./gateway
   say "gateway without cgo"
   CGO_ENABLED=0 go test ./gateway/...
+  say "the CPython in the binary"
+  go test -tags bundled ./pyhost/bundled
 }
 
 # -short: what differs from CPython to CPython is C and Python, where the race detector sees nothing.
@@ -77,19 +88,23 @@ e2e() {
   GOWSGI_TEST_PYTHONS=$path go test -count=1 ./testdata/embed ./testdata/demo
 }
 
+# What the sanitized C has no part in: these files' tests are left to e2e.
+without_c=(accesslog acme check_deploy deploy 'dev_*' flood import nginx project proxies service static systemd tls upgrade)
+
 # libasan must not take the signals that the Go runtime and the crash log live by, and CPython frees nothing at its end. The program that is
 # sanitized is started by the tests, which are not.
 asan() {
-  local path
+  local path left_out
   path=$(newest_python)
-  say "end-to-end tests under AddressSanitizer and UBSan on $path"
+  left_out=$(cd cmd/gowsgi/e2e && grep -ho '^func Test[A-Za-z0-9_]*' ${without_c[@]/%/_test.go} | sed 's/func \(.*\)/^\1$/' | paste -sd '|')
+  say "end-to-end tests under AddressSanitizer and UBSan on $path, without those of: ${without_c[*]}"
   mkdir -p build
   CGO_CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
     CGO_LDFLAGS="-fsanitize=address,undefined" go build -asan -o build/gowsgi-asan ./cmd/gowsgi
   PYTHONMALLOC=malloc GOWSGI_TEST_PYTHONS=$path GOWSGI_TEST_BINARY=$root/build/gowsgi-asan \
     ASAN_OPTIONS=detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_abort=0:use_sigaltstack=0:detect_stack_use_after_return=0:allocator_may_return_null=1 \
     UBSAN_OPTIONS=print_stacktrace=1 \
-    go test -count=1 -timeout 25m ./cmd/gowsgi/e2e
+    go test -count=1 -timeout 25m -skip "$left_out" ./cmd/gowsgi/e2e
 }
 
 matrix() {
@@ -105,15 +120,20 @@ soak() {
   GOWSGI_TEST_SOAK=$SOAK GOWSGI_TEST_PYTHONS=$path go test -count=1 -v -timeout 90m -run AtRandom ./cmd/gowsgi/e2e
 }
 
-# go test -fuzz takes one target at a time, and passes where the name fits none: so the names are read out of the sources.
+# A test program takes one target at a time, and passes where the name fits none: so the names are read out of the sources. What was found
+# is kept where go test -fuzz keeps it.
 fuzz() {
-  local file name count=0
-  while IFS=: read -r file name; do
-    say "fuzz $name for ${FUZZTIME:-5s}"
-    CGO_ENABLED=0 go test -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-5s}" "./$(dirname "$file")"
-    count=$((count + 1))
-  done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd gateway pyhost | sed 's/func //')
-  [ "$count" -gt 0 ] || die "there is no fuzz target"
+  local folder name built='' found program=$root/build/fuzz.test
+  while read -r folder name; do
+    say "fuzz $name for ${FUZZTIME:-3s}"
+    if [ "$built" != "$folder" ]; then
+      CGO_ENABLED=0 go test -c -fuzz . -o "$program" "./$folder"
+      found=$(go env GOCACHE)/fuzz/$(go list "./$folder")
+      built=$folder
+    fi
+    (cd "$folder" && "$program" -test.run '^$' -test.fuzz "^$name\$" -test.fuzztime "${FUZZTIME:-3s}" -test.fuzzcachedir "$found" </dev/null)
+  done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd gateway pyhost | sed 's|/[^/]*:func | |' | sort)
+  [ -n "$built" ] || die "there is no fuzz target"
 }
 
 difffuzz() {
@@ -125,7 +145,25 @@ difffuzz() {
     go test -count=1 -v -timeout 90m -run ReadOtherwise ./cmd/gowsgi/e2e
 }
 
-[ $# -gt 0 ] || set -- lint unit race e2e asan fuzz difffuzz
+# Steps wait about as long as they compute, so some are at work at a time. What one says is shown when it ends. By xargs, not by &: it begins
+# no step after one that failed (255), and the servers that are tested get SIGINT as it is.
+together() {
+  newest_python >/dev/null # where it has to be built, once
+  logs=$(mktemp -d)
+  trap 'rm -rf "$logs"' EXIT
+  printf '%s\n' "$@" | xargs -P "$((1 + $(nproc) / 2))" -I STEP bash -c '
+    echo "== STEP begins"
+    scripts/test.sh STEP >"$0/STEP" 2>&1 || echo STEP >>"$0/failed"
+    flock "$0" cat "$0/STEP"
+    [ ! -e "$0/failed" ] || exit 255' "$logs" || die "failed: $(paste -sd ' ' "$logs/failed")"
+  say "passed in $SECONDS s"
+  (cd "$logs" && tail -qn 1 "$@")
+}
+
+if [ $# = 0 ]; then
+  together lint race unit e2e asan fuzz difffuzz
+  exit
+fi
 for step in "$@"; do
   declare -F "$step" >/dev/null || die "no such step: $step"
 done

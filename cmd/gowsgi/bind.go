@@ -78,6 +78,13 @@ func (b bind) where() string {
 // inUseTime is how long an address may be in use: the workers of a master that was killed let go of it a moment later.
 const inUseTime = time.Second
 
+// inUseError is an address that another process has.
+type inUseError string
+
+func (e inUseError) Error() string {
+	return "can't listen on " + string(e) + ": another process listens there; stop it or choose another address with --bind"
+}
+
 // listen binds the address.
 func (b bind) listen() (net.Listener, error) {
 	ln, err := b.tryListen()
@@ -89,7 +96,7 @@ func (b bind) listen() (net.Listener, error) {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("can't listen on %s: another process listens there; stop it or choose another address with --bind", b.where())
+		return nil, inUseError(b.where())
 	case errors.Is(err, syscall.EACCES) && b.network == "tcp":
 		return nil, fmt.Errorf("can't listen on %s: ports below 1024 need root or CAP_NET_BIND_SERVICE", b.where())
 	}

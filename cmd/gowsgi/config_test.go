@@ -76,6 +76,9 @@ func TestCheckPrintsEverySettingAndWhereItIsFrom(t *testing.T) {
 
 // Both are shown by values that no flag takes, or that each takes.
 func TestEveryFlagOfServeIsAKeyAndAVariable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("all of it is one goroutine, which the race detector sees nothing in")
+	}
 	p, err := (&commandLine{args: []string{"serve", "site"}, dir: t.TempDir()}).parse(io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/certs"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/deploypy"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/privileges"
@@ -140,7 +138,7 @@ func forwardedFields(f *proxyFlags) (scheme bool, hidden []string) {
 
 // report writes the findings, the worst first, and says whether one of them is a reason to fail.
 func report(out io.Writer, found []finding) error {
-	colours := isTerminal(out) && os.Getenv("NO_COLOR") == "" // https://no-color.org
+	painted := colours(out)
 	count := map[string]int{}
 	for _, level := range levels {
 		for _, f := range found {
@@ -149,7 +147,7 @@ func report(out io.Writer, found []finding) error {
 			}
 			count[level]++
 			name := fmt.Sprintf("%-9s", level)
-			if colours {
+			if painted {
 				name = colour[level] + name + "\x1b[0m"
 			}
 			fmt.Fprintf(out, "%s%s: %s\n%9smend: %s\n", name, oneLine(f.Where), oneLine(f.What), "", oneLine(f.Mend))
@@ -179,21 +177,4 @@ var colour = map[string]string{levelError: "\x1b[1;31m", levelWarning: "\x1b[33m
 // oneLine is a text that can't look like another finding.
 func oneLine(text string) string {
 	return strings.Map(printable, strings.Join(strings.Fields(text), " "))
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	c, err := f.SyscallConn()
-	if err != nil {
-		return false
-	}
-	terminal := false
-	_ = c.Control(func(fd uintptr) {
-		_, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		terminal = err == nil
-	})
-	return terminal
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/browser"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devcert"
@@ -49,7 +52,24 @@ func (c *devCmd) Run(o *output, line *commandLine) error {
 	d.m = &master{c: serve, line: line, dev: d}
 	d.terminal = keepTerminal()
 	defer d.terminal()
-	return d.m.serve(o.Log)
+	err = d.m.serve(o.Log)
+	var taken inUseError
+	if errors.As(err, &taken) {
+		return fmt.Errorf("can't listen on %s: another process listens there; stop it or choose another port with --port", string(taken))
+	}
+	return err
+}
+
+// configure reads gowsgi.toml anew.
+func (d *devMaster) configure() error {
+	p, err := d.line.parse(io.Discard, io.Discard)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.c.appFlags, d.c.Static, d.c.Threads = p.cli.Dev.appFlags, p.cli.Dev.Static, p.cli.Dev.Threads
+	return nil
 }
 
 // find finds the app.
@@ -88,7 +108,8 @@ func (d *devMaster) setenv(app *project.App) error {
 	}
 	d.env = map[string]string{}
 	if app.Framework != "Django" {
-		d.env["FLASK_DEBUG"] = "1" // as flask run --debug has it
+		d.env["FLASK_DEBUG"] = "1"           // as flask run --debug has it
+		d.env["FLASK_RUN_FROM_CLI"] = "true" // app.run() does nothing then but say so
 	}
 	for name, value := range app.Env {
 		d.env[name] = value
@@ -124,7 +145,8 @@ func (d *devMaster) serveCmd() (*serveCmd, error) {
 	s.appFlags = d.c.appFlags
 	s.App, s.Chdir = app.Spec, app.Dir
 	s.Static = d.c.Static
-	s.Threads, s.Workers = d.c.Threads, 1
+	s.Threads, s.Workers, s.GracefulTimeout = d.c.Threads, 1, oldCodeTime
+	s.StartTimeout = 0 // somebody may be in the debugger while the app is imported
 	address := net.JoinHostPort(strings.Trim(d.c.Host, "[]"), strconv.Itoa(d.c.Port))
 	if err := (&s.Bind[0]).UnmarshalText([]byte(address)); err != nil {
 		return nil, usageError("--host, --port: %w", err)
@@ -139,6 +161,9 @@ func (d *devMaster) serveCmd() (*serveCmd, error) {
 	}
 	return s, nil
 }
+
+// oldCodeTime is how long requests may go on in code that was replaced. Streams never end by themselves.
+const oldCodeTime = 5 * time.Second
 
 // serveDefaults is serve without flags, variables and configuration.
 func serveDefaults() (*serveCmd, error) {

@@ -33,7 +33,10 @@ func newDevWorker(w *worker) *devWorker {
 		return nil
 	}
 	d := &devWorker{w: w, s: w.s.Dev}
-	w.signals = terminalSignals()
+	// What a terminal or a shell sends to all its processes is the master's business. SIGINT and SIGTERM are taken already.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGQUIT, syscall.SIGHUP)
+	w.signals = nil
+	_ = syscall.Setpgid(0, d.s.Group) // a debugger reads the terminal; fails where the master is gone
 	w.log = slog.New(devlog.Handler(w.out, d.s.Colour))
 	return d
 }
@@ -41,12 +44,13 @@ func newDevWorker(w *worker) *devWorker {
 // doubtTime is how long code that does not load is not shown yet: some editors write a file in steps.
 const doubtTime = 100 * time.Millisecond
 
-// terminalSignals are those that end a worker. What a terminal sends to all its processes is the master's business.
-func terminalSignals() <-chan os.Signal {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
-	c := make(chan os.Signal, 2)
-	signal.Notify(c, syscall.SIGTERM)
-	return c
+// endTime is how long Python's end may take. In a development server a thread that does not end is a second one of a kind where the next
+// worker has started its own. A nil devWorker leaves the time as it is.
+func (d *devWorker) endTime(t time.Duration) time.Duration {
+	if d == nil {
+		return t
+	}
+	return leastEnd
 }
 
 func (d *devWorker) modules() []pyhost.Module {
@@ -121,7 +125,7 @@ func (d *devWorker) order(m control.Message) {
 			d.w.log.Error("what a change means can't be told; the code is loaded anew", "error", err)
 			text = `{"Reload": true}`
 		}
-		_ = d.w.control.Send(control.Message{Kind: control.Meaning, Data: json.RawMessage(text)})
+		_ = d.w.control.Send(control.Message{Kind: control.Meaning, Code: m.Code, Data: json.RawMessage(text)})
 	case control.Pages:
 		var meaning devpy.Meaning
 		if json.Unmarshal(m.Data, &meaning) != nil {

@@ -12,6 +12,8 @@ import (
 	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devlog"
 )
 
 // newLogger returns the log that people read: slog's text, in which the further lines of a message, such as a traceback, follow as lines
@@ -28,6 +30,20 @@ func ownStderr() *os.File {
 		return os.Stderr
 	}
 	return os.NewFile(uintptr(fd), "standard error")
+}
+
+// colours says whether what is written to w may have colours.
+func colours(w io.Writer) (may bool) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	raw, err := f.SyscallConn() // its Fd would have it block for all that share it
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) { may = devlog.Color(int(fd)) })
+	return may
 }
 
 // entry is the one that is being written.

@@ -93,6 +93,7 @@ func (m *master) run() error {
 	}
 	go m.handleSignals()
 	go m.answerCommands()
+	m.dev.begin()
 	watching, stop := context.WithCancel(context.Background())
 	defer stop()
 	go m.systemd.Watch(watching, func() bool { return m.pool.Workers() > 0 })
@@ -131,6 +132,10 @@ func (m *master) handleSignals() {
 		case syscall.SIGQUIT: // quick
 			m.stop(sig, true)
 		case syscall.SIGHUP:
+			if m.dev != nil { // its window was closed
+				m.stop(sig, true)
+				continue
+			}
 			go func() { _ = m.reload() }()
 		case syscall.SIGTTIN:
 			m.log.Info("one worker more", "workers", m.pool.Resize(+1))
@@ -166,7 +171,7 @@ func (m *master) reopenLog() {
 }
 
 func (m *master) tellAll(kind string) {
-	m.pool.Each(func(w supervisor.Process) { w.(*workerProcess).tell(kind) })
+	m.pool.Each(func(w supervisor.Process) { w.(*workerProcess).tell(control.Message{Kind: kind}) })
 }
 
 // stop ends the server; called again, at once.

@@ -54,7 +54,7 @@ func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
 	}
 	if m.dev != nil {
 		m.dev.template(&o)
-		s = &workerSettings{StartTimeout: s.StartTimeout} // its apps are imported by the workers
+		s = &workerSettings{StartTimeout: devTemplateTimeout} // its apps are imported by the workers
 	}
 	for _, a := range s.Apps {
 		o.Apps = append(o.Apps, template.App{Prefix: a.Prefix, Spec: a.Spec})
@@ -94,6 +94,9 @@ func (m *master) keepTemplate(t *template.Template) {
 	}
 	<-t.Done()
 	m.children.Forget(t.Pid())
+	if m.dev != nil && m.isEndingSoon() {
+		return
+	}
 	for retry := firstTemplateRetry; m.template.Load() == t && m.last.Load() == 0; retry = min(2*retry, lastTemplateRetry) {
 		m.log.Error("the template process ended by itself; a new one is started", "pid", t.Pid())
 		next, err := m.startTemplate(m.settings.Load())
@@ -102,6 +105,7 @@ func (m *master) keepTemplate(t *template.Template) {
 				go m.keepTemplate(next)
 			} else {
 				next.Stop()
+				m.children.Forget(next.Pid())
 			}
 			return
 		}
@@ -110,6 +114,16 @@ func (m *master) keepTemplate(t *template.Template) {
 		}
 		m.log.Error("no new template; trying again", "after", retry, "error", err)
 		time.Sleep(retry)
+	}
+}
+
+// isEndingSoon waits a moment for a signal that ends the server: one that a terminal sends to all its processes ends the template at once.
+func (m *master) isEndingSoon() bool {
+	select {
+	case <-m.ending.Done():
+		return true
+	case <-time.After(100 * time.Millisecond):
+		return false
 	}
 }
 

@@ -168,7 +168,6 @@ func (m *master) serve(log io.Writer) error {
 	case err != nil:
 		return err
 	}
-	m.dev.begin()
 	return m.run()
 }
 

@@ -9,11 +9,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
-	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devpy"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
 )
 
@@ -25,12 +25,14 @@ type workerProcess struct {
 	ready   chan error
 	recycle chan string
 	closed  chan struct{}
-	doubts  func()
-	meaning chan devpy.Meaning // of a development server's worker: its answers
 	exited  chan struct{}
 	exit    supervisor.Exit
 	signal  func() syscall.Signal // what the master got last
 	serving func(*workerProcess, workerInfo)
+
+	dev    *devMaster // nil: it is no development server
+	asked  question   // by that
+	killed atomic.Bool
 
 	told, shut sync.Once
 }
@@ -75,7 +77,7 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 	}
 	var process *os.Process
 	err = m.children.Start(func() (pid int, err error) {
-		if t := m.template.Load(); t != nil {
+		if t := m.template.Load(); t != nil && !m.dev.lost(t) {
 			if pid, err = fork(m.ending, t, number, files[controlFD:]); err == nil {
 				process, err = os.FindProcess(pid)
 			}
@@ -83,7 +85,7 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 		}
 		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{workerName + strconv.Itoa(number)}, &syscall.ProcAttr{
 			Env: os.Environ(), Files: files,
-			Sys: &syscall.SysProcAttr{Setpgid: m.dev == nil}, // a terminal's Ctrl-C is the master's
+			Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is the master's
 		})
 		if err != nil {
 			return 0, os.NewSyscallError("fork/exec", err)
@@ -109,7 +111,7 @@ func (m *master) take(number int, process *os.Process, conn *control.Conn) *work
 	w := &workerProcess{
 		number: number, process: process, control: conn, ready: make(chan error, 1), recycle: make(chan string, 1),
 		closed: make(chan struct{}), exited: make(chan struct{}), signal: m.lastSignal, serving: m.serving,
-		meaning: make(chan devpy.Meaning, 1), doubts: m.dev.doubt,
+		dev: m.dev,
 	}
 	m.dev.begins(w)
 	heard := make(chan struct{})
@@ -152,21 +154,18 @@ func (w *workerProcess) listen() {
 			w.serving(w, info)
 			w.becomes(nil)
 		case control.Failed:
-			w.becomes(&codeError{m.Code, errors.New(strings.TrimSuffix(strings.TrimPrefix(m.Text, "gowsgi: "), "\n"))})
+			text := strings.TrimSuffix(strings.TrimPrefix(m.Text, "gowsgi: "), "\n")
+			w.dev.failed(text)
+			w.becomes(&codeError{m.Code, errors.New(text)})
 		case control.Recycle:
 			select {
 			case w.recycle <- m.Text:
 			default:
 			}
 		case control.Meaning:
-			var meaning devpy.Meaning
-			_ = json.Unmarshal(m.Data, &meaning)
-			select {
-			case w.meaning <- meaning:
-			default:
-			}
+			w.asked.answered(m)
 		case control.Doubt:
-			w.doubts()
+			w.dev.doubt()
 		case control.Closed:
 			w.shut.Do(func() { close(w.closed) })
 		}
@@ -187,17 +186,14 @@ func (w *workerProcess) Drain(timeout time.Duration) {
 }
 
 // Kill ends the worker at once. What the app started goes on.
-func (w *workerProcess) Kill() { _ = w.process.Kill() }
-
-// send sends an order with what it is about, which can be had as JSON.
-func (w *workerProcess) send(kind string, about any) {
-	data, _ := json.Marshal(about)
-	go func() { _ = w.control.Send(control.Message{Kind: kind, Data: data}) }()
+func (w *workerProcess) Kill() {
+	w.killed.Store(true)
+	_ = w.process.Kill()
 }
 
 // tell sends an order. An error means that the worker is about to be gone.
-func (w *workerProcess) tell(kind string) {
-	go func() { _ = w.control.Send(control.Message{Kind: kind}) }()
+func (w *workerProcess) tell(m control.Message) {
+	go func() { _ = w.control.Send(m) }()
 }
 
 // socketPair gives two connected sockets, closed on exec; the second is to be given to a process.

@@ -100,9 +100,7 @@ func (w *worker) connect() error {
 	if err := json.Unmarshal(m.Data, &w.s); err != nil {
 		return err
 	}
-	if w.dev = newDevWorker(w); w.dev != nil {
-		w.signals = nil // a terminal's are for the master, which passes them on
-	}
+	w.dev = newDevWorker(w)
 	w.openLog()
 	orders := make(chan control.Message)
 	w.orders = orders

@@ -106,9 +106,9 @@ func (w *worker) drain(timeout time.Duration, code int) error {
 	w.balancer.stop()
 	go w.tellClosed()
 	_ = w.server.Shutdown(ctx) // its only error is that of ctx
-	end, cancelEnd := context.WithTimeout(context.Background(), max(time.Until(deadline), leastEnd))
+	end, cancelEnd := context.WithTimeout(context.Background(), w.dev.endTime(max(time.Until(deadline), leastEnd)))
 	defer cancelEnd()
-	if err := w.host.Load().Shutdown(end); err != nil && !errors.Is(err, pyhost.ErrState) {
+	if err := w.host.Load().Shutdown(end); err != nil && !errors.Is(err, pyhost.ErrState) && w.dev == nil {
 		say(w.log, slog.LevelError, "Python did not end well", "error", err)
 	}
 	// A handler that Shutdown waited for may have raised SystemExit just now; its code comes through a pipe.
@@ -136,7 +136,7 @@ func (w *worker) cutOff(ctx context.Context, timeout time.Duration, cut func()) 
 		return
 	}
 	defer cut()
-	if timeout == 0 {
+	if timeout == 0 || w.dev != nil {
 		return
 	}
 	limited, cancel := context.WithTimeout(ctx, cutStacksTimeout)

@@ -25,9 +25,9 @@ type Options struct {
 	Warmup []string
 	// Force goes on where the app has threads after its import, which the workers then don't have.
 	Force bool
-	// Terminal has the template and its workers keep this process's standard input and stay in its process group, so that a debugger in a worker
-	// can use the terminal. A Ctrl-C is for them too then.
-	Terminal bool
+	// Stdin has the workers keep this process's standard input; else it is /dev/null. One that is to read a terminal there has to join this
+	// process's group (setpgid(2)): each begins with a group of its own, so that no Ctrl-C ends it before it takes signals.
+	Stdin bool
 	// Files is how many descriptors each Fork passes, 1 to 250. Their numbers are kept free while the apps are imported.
 	Files int
 	// Logger gets what the apps log until they are forked; slog.Default where nil.

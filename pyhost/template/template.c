@@ -28,7 +28,7 @@ static struct {
   ph_start_options start;
   char *library, *preload;
   strings args, functions, texts, prefixes, specs, paths;
-  bool force, terminal;
+  bool force;
   int files;
 } settings;
 
@@ -175,7 +175,6 @@ static void read_settings(void) {
     case SET_WARM: add(&settings.paths, text); break;
     case SET_FORCE: settings.force = true; break;
     case SET_MULTIPROCESS: o->multiprocess = 1; break;
-    case SET_TERMINAL: settings.terminal = true; break;
     case SET_GO: o->args = settings.args.at, o->nargs = settings.args.n; return;
     }
   }
@@ -240,7 +239,7 @@ static bool fork_worker(const int *fds, int n, const char *as) {
     tell(TELL_FORKED, 1, text);
   } else {
     ph_fd_own(TEMPLATE_FD, 0);
-    if (!settings.terminal) setpgid(0, 0);
+    setpgid(0, 0);
     rename_process(as);
     char *error = place(fds, n) ? ph_preload_leave() : strdup(strerror(errno));
     if (!error) return true;

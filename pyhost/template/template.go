@@ -116,7 +116,7 @@ func (t *Template) spawn() error {
 	}
 	t.conn = conn.(*net.UnixConn)
 	stdin := 0
-	if !t.options.Terminal {
+	if !t.options.Stdin {
 		if stdin, err = syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (t *Template) spawn() error {
 	return t.options.Child(func() (pid int, err error) {
 		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{name}, &syscall.ProcAttr{
 			Env: os.Environ(), Files: files,
-			Sys: &syscall.SysProcAttr{Setpgid: !t.options.Terminal}, // else a terminal's Ctrl-C is not for it
+			Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is not for it
 		})
 		if err != nil {
 			return 0, os.NewSyscallError("fork/exec", err)
@@ -197,9 +197,6 @@ func (t *Template) send() error {
 	}
 	if o.Multiprocess {
 		set(C.SET_MULTIPROCESS)
-	}
-	if o.Terminal {
-		set(C.SET_TERMINAL)
 	}
 	set(C.SET_GO)
 	return err
@@ -310,10 +307,4 @@ func (t *Template) Stop() {
 }
 
 // kill ends the template and what the apps started while they were imported.
-func (t *Template) kill() {
-	if t.options.Terminal {
-		_ = t.process.Kill() // its group is this process's own
-		return
-	}
-	_ = syscall.Kill(-t.process.Pid, syscall.SIGKILL)
-}
+func (t *Template) kill() { _ = syscall.Kill(-t.process.Pid, syscall.SIGKILL) }

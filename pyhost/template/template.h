@@ -23,7 +23,6 @@ enum {
   SET_WARM = 'w',         /* a path to ask for */
   SET_FORCE = 'f',        /* go on where the app has threads */
   SET_MULTIPROCESS = 'm', /* wsgi.multiprocess */
-  SET_TERMINAL = 't',     /* workers stay in the template's process group */
   SET_GO = 'g',
   ORDER_FORK = 'F', /* the worker's name; with its descriptors */
 };

@@ -341,12 +341,30 @@ func TestACallThatRaisesIsAFailedStart(t *testing.T) {
 	}
 }
 
-func TestWithATerminalAllStayInItsProcessGroup(t *testing.T) {
-	s := newSite(t, anyPython(t), answering("import os\n", "os.getpgrp()"))
-	s.options.Terminal = true
-	w := s.forkOpen(s.start(), "w")
-	if got := w.get("/"); got != strconv.Itoa(syscall.Getpgrp()) {
-		t.Error(got)
+func TestWorkersKeepStandardInputWhereThatIsWanted(t *testing.T) {
+	before, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	w.end()
+	input, err := os.Create(filepath.Join(t.TempDir(), "input"))
+	if err == nil {
+		err = unix.Dup3(int(input.Fd()), 0, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = unix.Dup3(before, 0, 0)
+		_ = unix.Close(before)
+		_ = input.Close()
+	}()
+	for _, keep := range []bool{true, false} {
+		s := newSite(t, anyPython(t), answering("import os\n", "os.readlink('/proc/self/fd/0')"))
+		s.options.Stdin = keep
+		w := s.forkOpen(s.start(), "w")
+		if got := w.get("/"); keep != (got == input.Name()) {
+			t.Errorf("%v: %s", keep, got)
+		}
+		w.end()
+	}
 }

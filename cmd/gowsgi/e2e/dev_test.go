@@ -344,3 +344,22 @@ func TestOpenPagesHearOfStaticFiles(t *testing.T) {
 		t.Errorf("%q %v", rest, err)
 	}
 }
+
+func TestTwoSavesOfOneLengthWithinASecondAreTwoSaves(t *testing.T) {
+	t.Parallel()
+	p := dev(t, flaskProject(t), options{env: []string{"PYTHONDONTWRITEBYTECODE="}})
+	p.until("/", "first")
+	when := time.Now().Truncate(time.Second)
+	for _, text := range []string{"one", "two", "six", "ten"} {
+		// CPython tells whether its bytecode is that of a source by the length and the time in seconds.
+		path := filepath.Join(p.dir, "words.py")
+		save(t, path+".new", fmt.Sprintf("GREETING = '%s'\n", text))
+		if err := os.Chtimes(path+".new", when, when); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+		p.until("/", text)
+	}
+}

@@ -11,6 +11,8 @@
 // ASAN_OPTIONS is set the binary is taken for a sanitized one, whose use of memory says nothing. GOWSGI_TEST_DIFFFUZZ, GOWSGI_TEST_SEED and
 // GOWSGI_TEST_PEERS are those of difffuzz_test.go.
 //
+// What gowsgi dev shows is looked at in a headless Chromium: one for all tests, a window for each.
+//
 // Virtualenvs are made once per Python under build/venvs, with the Flask and Django that frameworks_test.go needs.
 //
 // A server is started for each app directory when a test first asks for it ([shared]) or for one test alone ([start]). When it stops, the

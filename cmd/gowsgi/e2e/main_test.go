@@ -55,6 +55,7 @@ func run(m *testing.M) int {
 	}
 	fmt.Printf("e2e: CPython %s, %s\n", python.version, python.interpreter)
 	code := m.Run()
+	stopBrowser()
 	if problems := stopShared(); len(problems) > 0 {
 		fmt.Println("--- FAIL: servers at their stop\n    " + strings.Join(problems, "\n    "))
 		code = 1

@@ -19,7 +19,7 @@ const (
 	Drain    = "drain"    // finish what is in hand within Timeout and exit; Signal is what ends the server, 0 where it goes on
 	Stacks   = "stacks"   // write the stack of every Python thread to the log
 	Reopen   = "reopen"   // open the log file anew
-	Changed  = "changed"  // of a development server: files were changed; Data has their paths
+	Changed  = "changed"  // of a development server: files were changed; Code is the number of the question, Data has their paths
 	Pages    = "pages"    // of a development server: open pages are to show what changed; Data has what that means
 
 	// From a worker to the master.
@@ -27,7 +27,7 @@ const (
 	Failed  = "failed"  // it could not start, and exits; Code and Text
 	Recycle = "recycle" // it should be replaced; Text says why
 	Closed  = "closed"  // it drains, and takes no new connections any more
-	Meaning = "meaning" // the answer to Changed; Data
+	Meaning = "meaning" // the answer to Changed; Code as there, Data
 	Doubt   = "doubt"   // of a development server: the app does not load, and will be shown so unless it is being changed
 
 	// From a command to the master, and its answer.

@@ -3,12 +3,15 @@
 It runs as the module _gowsgi_dev on CPython 3.9 and newer. Its functions take and give JSON; see devpy.go.
 """
 
-import importlib
+import collections
+import importlib.machinery
 import json
 import os
 import sys
 import sysconfig
 import threading
+import time
+from wsgiref.util import FileWrapper
 
 import _gowsgi_dev_errors as errors
 import _gowsgi_dev_pages as pages
@@ -18,9 +21,11 @@ _settings = {"Generation": 0, "Dir": "", "Inject": True, "Static": None, "Broken
 _apps = []  # as they were found
 _broken = ""  # why one can't be loaded, in one line
 _missing = ""  # the module that is not installed, if that is why
+_environ = {}  # the environment before the app was loaded
 _folders = {}  # those of the project's modules, and the sources that were in them when the app was loaded
 _at_prompt = 0  # threads that are in a debugger's prompt, or wait for it
 _prompt = threading.RLock()
+_calls = collections.deque(maxlen=1000)  # when the app was called last, and when it returned
 
 
 class AppNotFound(Exception):
@@ -33,6 +38,7 @@ class WorkerEnded(Exception):
 
 def configure(text):
     _settings.update(json.loads(text))
+    _environ.update(os.environ)
     return ""
 
 
@@ -46,20 +52,21 @@ def load(spec, find):
     try:
         if _settings["Broken"]:
             raise WorkerEnded(_settings["Broken"])
-        app = find(spec)
+        sys.path_importer_cache.clear()  # the template's: a folder may have been away when it looked
+        found = find(spec)
+        app = pages.sql(pages.static(found), _warn)
     except BaseException as e:
         if os.getpid() != pid:
             raise
         if isinstance(e, host._Refused):
             e = AppNotFound(str(e))
         report = errors.report(e, "import", _settings["Dir"], spec)
-        _broken = "%s: %s" % (type(e).__name__, e)
+        _broken = "%s: %s" % (type(e).__name__, report.raised[0].message)
         if isinstance(e, ModuleNotFoundError):
             _missing = (e.name or "").partition(".")[0]
         sys.stderr.write(errors.text(report).rstrip("\n") + "\n")
         return _Broken(report)
-    _apps.append(app)
-    app = pages.sql(pages.static(app), _warn)
+    _apps.append(found)
     if _settings["Inject"]:
         app = pages.inject(app, tag)
     return _Guarded(app, spec)
@@ -96,23 +103,27 @@ class _Guarded:
 
     def __call__(self, environ, start_response):
         environ["wsgi.errors"] = sys.stderr  # in one order with what the app prints
+        begun = time.time()
         try:
             result = self._app(environ, start_response)
         except Exception as e:
             return self.failed(e, environ, start_response)
-        if isinstance(result, (list, tuple, environ["wsgi.file_wrapper"])):
+        finally:
+            _calls.append((begun, time.time()))
+        if type(result) is FileWrapper or isinstance(result, (list, tuple)) and all(isinstance(chunk, bytes) for chunk in result):
             return result  # what is left to be done, the server does
         return _Body(self, result, environ, start_response)
 
     def failed(self, e, environ, start_response):
-        """Logs an exception, and answers the request."""
+        """Answers the request with an exception, and logs it. Where the client has a part of another response, the server does what is left."""
         report = errors.report(e, "request", _settings["Dir"], self._spec)
+
+        def start(status, headers):
+            return start_response(status, headers, (type(e), e, e.__traceback__))
+
+        body = errors.respond(report, environ, start, tag())
         sys.stderr.write(errors.text(report).rstrip("\n") + "\n")
-
-        def start(status, headers, exc_info=None):
-            return start_response(status, headers, sys.exc_info() if exc_info is None else exc_info)
-
-        return errors.respond(report, environ, start, tag())
+        return body
 
 
 class _Body:
@@ -128,8 +139,10 @@ class _Body:
     def __next__(self):
         try:
             if self._chunks is None:
-                self._chunks = iter(self._result)
+                self._chunks = _iterated(self._result)
             chunk = next(self._chunks)
+            if not isinstance(chunk, bytes):
+                raise TypeError("the body of the response has %s in it; it must be bytes (PEP 3333)" % type(chunk).__name__)
         except StopIteration:
             raise
         except Exception as e:
@@ -146,6 +159,18 @@ class _Body:
             self._result.close()
 
 
+def _iterated(result):
+    if isinstance(result, (bytes, str)):
+        raise TypeError("the app returned %s, where a list with that in it is expected" % type(result).__name__)
+    try:
+        return iter(result)
+    except TypeError:
+        if hasattr(result, "__iter__"):
+            raise
+        what = "None" if result is None else "an object of type " + type(result).__name__
+        raise TypeError("the app returned %s, where a list or another iterable is expected" % what) from None
+
+
 # ---- what was imported ------------------------------------------------------------------------------------------------------------
 
 _INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
@@ -154,18 +179,31 @@ _STDLIB = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "plats
 
 def _file(module):
     """The source file of a module, "" where it has none."""
-    name = getattr(module, "__file__", None)
+    try:
+        name = getattr(module, "__file__", None)
+    except Exception:  # one that makes itself when it is used first
+        return ""
     return name if isinstance(name, str) else ""
 
 
-def _is_own(name):
+def _is_own(module):
     """Whether a module, or a package without a file, is none that was installed."""
-    module = sys.modules[name]
     file = _file(module)
-    if not file:
-        places = getattr(module, "__path__", None)
-        return places is not None and any(not _foreign(os.path.join(p, "")) for p in places)
-    return not _foreign(file)
+    if file:
+        return not _foreign(file)
+    return any(not _foreign(os.path.join(place, "")) for place in _places(module))
+
+
+def _places(package):
+    try:
+        return [place for place in getattr(package, "__path__", None) or () if isinstance(place, str)]
+    except Exception:
+        return []
+
+
+def _was_replaced(name, module):
+    """Whether there is another module under a name, as pysqlite3 under that of sqlite3: who was imported before has the first."""
+    return "." not in name and getattr(getattr(module, "__spec__", None), "name", name).partition(".")[0] != name
 
 
 def _foreign(file):
@@ -186,22 +224,24 @@ def _imported():
 
 
 def describe(text):
-    own, foreign = set(), []
+    own, replaced, foreign = set(), set(), []
     for folder in {os.path.dirname(file) for file in _imported()}:
         _folders[folder] = _sources(folder)
-    for name in list(sys.modules):
+    for name, module in list(sys.modules.items()):
         top = name.partition(".")[0]
         if top in ("gowsgi", "__main__") or top.startswith("_gowsgi"):
             continue
-        if _is_own(name):
+        if _is_own(module):
             own.add(top)
         else:
             foreign.append(name)
+            if _was_replaced(name, module):
+                replaced.add(name)
     watch = {_settings["Dir"]}
     for top in own:
         module = sys.modules.get(top)
         file = _file(module)
-        watch.update([os.path.dirname(os.path.abspath(file))] if file else getattr(module, "__path__", ()))
+        watch.update([os.path.dirname(os.path.abspath(file))] if file else _places(module))
     watch.update(_settings["Static"] or ())
     for app in _apps:
         watch.update(pages.watch_folders(app))
@@ -211,7 +251,8 @@ def describe(text):
             "Broken": _broken.replace("\n", " "),
             "Missing": _missing,
             "Modules": foreign,
-            "Own": sorted(own),
+            "Own": sorted(own | replaced),
+            "Environ": sorted(name for name in {**_environ, **os.environ} if _environ.get(name) != os.environ.get(name)),
             "Watch": sorted(watch),
             "Packages": sorted({sysconfig.get_path(name) for name in ("purelib", "platlib")}),
         }
@@ -234,83 +275,48 @@ def classify(text):
             meaning["Reload"] = meaning["Reload"] or path.endswith((".py", ".wsgi", ".html"))  # whichever is missing
         elif kind == "static" and path.endswith(".css"):
             meaning["CSS"].append(name)
-        elif kind == "static":
+        elif kind == "static" and not _is_product(path):
             meaning["Page"] = True
     return json.dumps(meaning)
 
 
-# ---- in the template --------------------------------------------------------------------------------------------------------------
-
-
-class _Keep:
-    """A finder that lets nobody import the project's own modules: they are to be new in each worker."""
-
-    def __init__(self, own):
-        self._own = own
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self._own:
-            raise ModuleNotFoundError("%s is the project's own" % name, name=name)
-        return None
-
-
-def preload(text):
-    wanted = json.loads(text)
-    finder, settings, path = _Keep(set(wanted["Own"] or ())), os.environ.pop("DJANGO_SETTINGS_MODULE", None), sys.path[0]
-    sys.meta_path.insert(0, finder)
-    sys.path.remove(path)
-    refused = []
-    skip = set(wanted["Skip"] or ())
+def _is_product(path):
+    """Whether a file seems to be the app's own product, such as a chart: a page that makes it would be loaded again and again."""
+    if path.endswith((".js", ".mjs")):
+        return False
     try:
-        for name in wanted["Modules"] or ():
-            if name in sys.modules or name in skip:
-                continue
-            watched = _Settings()
-            threads = _tasks()
-            try:
-                with watched:
-                    importlib.import_module(name)
-            except BaseException:  # what it needs is known in the worker only
-                if _tasks() > threads:
-                    refused.append(name)
-                continue
-            if watched.asked or _tasks() > threads:
-                refused.append(name)
-    finally:
-        sys.meta_path.remove(finder)
-        sys.path.insert(0, path)
-        if settings is not None:
-            os.environ["DJANGO_SETTINGS_MODULE"] = settings
-    if refused:
-        raise RuntimeError("\n".join(refused))
-    return ""
+        written = os.stat(path).st_mtime
+    except OSError:
+        return False
+    return any(begun - 0.01 <= written <= ended for begun, ended in list(_calls))  # files have the kernel's coarse clock
 
 
-def _tasks():
-    return len(os.listdir("/proc/self/task"))
+# ---- bytecode ---------------------------------------------------------------------------------------------------------------------
+
+_SETTLED = 2  # seconds without a change
 
 
-class _Settings:
-    """Notices whether Django's settings are asked for: a module may then have found that there are none, and remember that."""
+def _keep_no_young_bytecode():
+    """Has no bytecode written for a file that was saved just now.
 
-    asked = False
+    CPython takes it for that of the source by a time in whole seconds and the length: after another save within the second it would run the
+    code of before.
+    """
+    loader = importlib.machinery.SourceFileLoader
+    write = loader._cache_bytecode
 
-    def __enter__(self):
-        conf = sys.modules.get("django.conf")
-        self._kind = getattr(conf, "LazySettings", None)
-        if self._kind is not None:
-            self._setup = self._kind._setup
+    def settled(self, source_path, bytecode_path, data):
+        try:
+            if time.time() - os.stat(source_path).st_mtime < _SETTLED:
+                return
+        except OSError:
+            return
+        write(self, source_path, bytecode_path, data)
 
-            def setup(settings, name=None):
-                self.asked = True
-                return self._setup(settings, name)
+    loader._cache_bytecode = settled
 
-            self._kind._setup = setup
-        return self
 
-    def __exit__(self, *_):
-        if self._kind is not None:
-            self._kind._setup = self._setup
+_keep_no_young_bytecode()
 
 
 # ---- debuggers --------------------------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def _modules_in(folders):
 
 
 def _did_you_mean(name, names, prefix=""):
-    near = [n for n in difflib.get_close_matches(name, [n for n in names if isinstance(n, str)], n=3, cutoff=0.7) if n != name]
+    near = [n for n in difflib.get_close_matches(name, [n for n in names if isinstance(n, str)], n=3, cutoff=0.8) if n != name]
     return ["Did you mean %s?" % " or ".join(prefix + n for n in near)] if near else []
 
 

@@ -37,11 +37,10 @@ def inject(app, tag):
         if not _navigates(environ):
             return app(environ, start_response)
         environ.pop("HTTP_ACCEPT_ENCODING", None)  # the tag can't go into what the app compresses
-        if environ.get("REQUEST_METHOD") in ("GET", "HEAD"):
-            # The tag changes with each reload, the app's ETag and Last-Modified do not: a 304 would bring back the page of an old worker,
-            # whose script sees that it is old and reloads the page, for ever.
-            for name in _CONDITIONS:
-                environ.pop(name, None)
+        # The tag changes with each reload, the app's ETag and Last-Modified do not: a 304 would bring back the page of an old worker,
+        # whose script sees that it is old and reloads the page, for ever.
+        for name in _CONDITIONS:
+            environ.pop(name, None)
         reply = _Reply(start_response, tag, environ.get("REQUEST_METHOD") == "HEAD")
         return reply.body(app(environ, reply.start))
 
@@ -50,9 +49,10 @@ def inject(app, tag):
 
 def _navigates(environ):
     """Whether a browser asks for a page to show, rather than a script for some HTML or a tool for the app's own bytes."""
-    # Not any X-Requested-With: Android's WebView names its app in it.
+    # Not any X-Requested-With: Android's WebView names its app in it. GET alone: loaded anew, a form would be sent again.
     return (
-        "text/html" in environ.get("HTTP_ACCEPT", "").lower()
+        environ.get("REQUEST_METHOD") in ("GET", "HEAD")
+        and "text/html" in environ.get("HTTP_ACCEPT", "").lower()
         and environ.get("HTTP_SEC_FETCH_DEST", "document").lower() in _DESTINATIONS
         and "HTTP_HX_REQUEST" not in environ
         and environ.get("HTTP_X_REQUESTED_WITH", "").lower() != "xmlhttprequest"

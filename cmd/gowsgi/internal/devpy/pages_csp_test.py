@@ -24,7 +24,7 @@ class PolicyTest(unittest.TestCase):
         def start_response(status, headers):
             kept.extend(value for name, value in headers if name == "content-Security-policy")
 
-        body = b"".join(pages.inject(app, noted)(dict(BROWSER), start_response))
+        body = b"".join(pages.inject(app, noted)(dict(BROWSER, REQUEST_METHOD="GET"), start_response))
         if not nonces:
             self.assertEqual(body, b"<head>")
             return kept, None

@@ -29,6 +29,7 @@ def is_set_up():
 def static(app):
     """A WSGI app that also serves the static files of a Django project with DEBUG, as runserver does; app itself for others.
 
+    Browsers are told to ask for them each time: of a file that is old they would show what they have, also after it was changed.
     Raises Django's ImproperlyConfigured where the settings are wrong, as runserver does. Media files are served by the project's own urls
     (django.conf.urls.static).
     """
@@ -42,7 +43,13 @@ def static(app):
         return app
     from django.contrib.staticfiles.handlers import StaticFilesHandler
 
-    return app if isinstance(app, StaticFilesHandler) else StaticFilesHandler(app)
+    class Handler(StaticFilesHandler):
+        def serve(self, request):
+            response = super().serve(request)
+            response.setdefault("Cache-Control", "no-cache")
+            return response
+
+    return app if isinstance(app, StaticFilesHandler) else Handler(app)
 
 
 # ---- repeated statements ----------------------------------------------------------------------------------------------------------

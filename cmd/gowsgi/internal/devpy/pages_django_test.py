@@ -195,6 +195,7 @@ class StaticTest(unittest.TestCase):
         app = pages.static(validator(application()))
         self.assertEqual(ask(app, "/static/polls/a.css").body, b"p {}")
         self.assertEqual(ask(app, "/static/b.js").body, b"1")
+        self.assertEqual(ask(app, "/static/b.js").headers["cache-control"], "no-cache")
         self.assertEqual(ask(app, "/static/p/c.js").body, b"1")
         self.assertEqual(ask(app, "/static/none.js").status, "404 Not Found")
         self.assertEqual(ask(app, "/").status, "200 OK")

@@ -18,7 +18,7 @@ django==4.2.30; python_version < "3.10"
 func TestWhatGoesAroundAnAppPassesItsOwnTests(t *testing.T) {
 	for version, python := range venvs(t) {
 		// Each in a process of its own: the setup of Django can't be undone.
-		for _, module := range []string{"pages_test", "pages_csp_test", "pages_flask_test", "pages_django_test"} {
+		for _, module := range []string{"pages_test", "pages_csp_test", "pages_flask_test", "pages_django_test", "dev_test", "preload_test"} {
 			t.Run(version+"/"+module, func(t *testing.T) {
 				cmd := exec.Command(python, "-W", "error::ResourceWarning", "-B", "-m", "unittest", "-q", module)
 				if out, err := cmd.CombinedOutput(); err != nil {
@@ -30,9 +30,12 @@ func TestWhatGoesAroundAnAppPassesItsOwnTests(t *testing.T) {
 }
 
 // venvs are the interpreters of virtualenvs with the requirements, by version: of those in GOWSGI_TEST_PYTHONS, else of the oldest and the
-// newest Python here.
+// newest Python here; with -short the test is skipped.
 func venvs(t *testing.T) map[string]string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("all of it is Python")
+	}
 	scripts, err := filepath.Abs("../../../../scripts")
 	if err != nil {
 		t.Fatal(err)

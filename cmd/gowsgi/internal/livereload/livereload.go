@@ -23,15 +23,15 @@ const beat = 15 * time.Second
 // Events serves the script and the events of one worker. Its methods may be called by any goroutine.
 type Events struct {
 	generation int64
-	draining   <-chan struct{}
+	draining   func() <-chan struct{}
 
 	mu    sync.Mutex
 	pages map[chan string]bool
 }
 
-// New makes the events of a worker. A page that another generation made is loaded anew when it listens. Streams end when draining is closed: the page then
-// listens to the next worker.
-func New(generation int64, draining <-chan struct{}) *Events {
+// New makes the events of a worker. A page that another generation made is loaded anew when it listens. draining is called for each stream, which ends
+// when what it returns is closed: the page then listens to the next worker.
+func New(generation int64, draining func() <-chan struct{}) *Events {
 	return &Events{generation: generation, draining: draining, pages: map[chan string]bool{}}
 }
 
@@ -42,13 +42,6 @@ func (e *Events) Page() { e.send("event: page\ndata:\n\n") }
 func (e *Events) CSS(names []string) {
 	data, _ := json.Marshal(names) // strings always can be
 	e.send("event: css\ndata: " + string(data) + "\n\n")
-}
-
-// Listeners is how many pages listen.
-func (e *Events) Listeners() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.pages)
 }
 
 // send drops the event for a page that takes none: it will see another generation, or be loaded by hand.
@@ -99,14 +92,15 @@ func (e *Events) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	timer := time.NewTicker(beat)
 	defer timer.Stop()
-	for event := fmt.Sprintf("retry: 100\nevent: hello\ndata: %d\n\n", e.generation); write(event); {
+	draining := e.draining()
+	for event := fmt.Sprintf("event: hello\ndata: %d\n\n", e.generation); write(event); {
 		select {
 		case event = <-page:
 		case <-timer.C:
 			event = ": still here\n\n"
 		case <-r.Context().Done():
 			return
-		case <-e.draining:
+		case <-draining:
 			return
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestAPageHearsItsGenerationAndWhatChanges(t *testing.T) {
 	draining := make(chan struct{})
-	e := New(7, draining)
+	e := New(7, func() <-chan struct{} { return draining })
 	server := httptest.NewServer(e)
 	defer server.Close()
 	resp, err := http.Get(server.URL + Prefix + "/events")
@@ -34,7 +34,7 @@ func TestAPageHearsItsGenerationAndWhatChanges(t *testing.T) {
 			text.WriteString(line)
 		}
 	}
-	if got := event(); got != "retry: 100\nevent: hello\ndata: 7\n" {
+	if got := event(); got != "event: hello\ndata: 7\n" {
 		t.Errorf("%q", got)
 	}
 	e.CSS([]string{"a b.css", "ü\n.css"})
@@ -53,15 +53,15 @@ func TestAPageHearsItsGenerationAndWhatChanges(t *testing.T) {
 }
 
 func TestAPageThatLeavesIsForgotten(t *testing.T) {
-	e := New(1, nil)
+	e := New(1, never)
 	server := httptest.NewServer(e)
 	defer server.Close()
 	resp, err := http.Get(server.URL + Prefix + "/events")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Listeners() != 1 {
-		t.Error(e.Listeners())
+	if listeners(e) != 1 {
+		t.Error(listeners(e))
 	}
 	resp.Body.Close()
 	waitForNobody(t, e)
@@ -69,7 +69,7 @@ func TestAPageThatLeavesIsForgotten(t *testing.T) {
 
 func waitForNobody(t *testing.T, e *Events) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); e.Listeners() > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); listeners(e) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the page is still there")
 		}
@@ -82,7 +82,7 @@ func TestTheScriptIsServedAndNothingElse(t *testing.T) {
 		status       int
 	}{{"GET", "/dev.js", 200}, {"HEAD", "/dev.js", 200}, {"POST", "/dev.js", 405}, {"HEAD", "/events", 404}, {"GET", "/", 404}, {"GET", "/other.js", 404}} {
 		w := httptest.NewRecorder()
-		New(1, nil).ServeHTTP(w, httptest.NewRequest(tc.method, Prefix+tc.path, nil))
+		New(1, never).ServeHTTP(w, httptest.NewRequest(tc.method, Prefix+tc.path, nil))
 		if w.Code != tc.status || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s %s: %d %v", tc.method, tc.path, w.Code, w.Header())
 		}
@@ -90,4 +90,14 @@ func TestTheScriptIsServedAndNothingElse(t *testing.T) {
 			t.Error(w.Header())
 		}
 	}
+}
+
+// never is a server that goes on.
+func never() <-chan struct{} { return nil }
+
+// listeners is how many pages listen.
+func listeners(e *Events) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.pages)
 }

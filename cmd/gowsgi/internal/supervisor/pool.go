@@ -40,7 +40,7 @@ type Options struct {
 	Start           func(number int) (Process, error) // numbers count from 1 and are given again when they are free
 	StartTimeout    time.Duration                     // from Start to Ready; 0: no limit
 	GracefulTimeout time.Duration                     // from Drain to Kill, which comes 3 s later
-	Persist         bool                              // Run goes on trying though no worker has ever served
+	Persist         bool                              // for development: Run goes on trying though no worker has ever served, and Reload ends those that still start
 	Logger          *slog.Logger
 }
 
@@ -189,6 +189,7 @@ func (p *Pool) Reload(n int) error {
 			p.generation = p.last
 			p.failures, p.notBefore = 0, time.Time{}
 			p.deaths, p.pause = 0, time.Time{}
+			p.endStarting()
 		}
 		p.reload.waiters = append(p.reload.waiters, result)
 	}) {
@@ -199,6 +200,16 @@ func (p *Pool) Reload(n int) error {
 		return err
 	case <-p.done:
 		return ErrStopping
+	}
+}
+
+// endStarting ends the workers that import older code, where nobody waits for that.
+func (p *Pool) endStarting() {
+	for _, m := range slices.Clone(p.members) {
+		if p.o.Persist && m.state == starting {
+			m.Kill()
+			p.remove(m)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package watch
 import "time"
 
 const (
+	quietOne   = 10 * time.Millisecond // while it is one file
 	quiet      = 25 * time.Millisecond
 	latest     = 250 * time.Millisecond
 	many       = 50 // files, beyond which it is no editor that writes
@@ -46,8 +47,11 @@ func (b *burst) wait(now time.Time) {
 // left is how long it lasts if nothing more comes.
 func (b *burst) left(now time.Time) time.Duration {
 	q, l := quiet, latest
-	if len(b.files) > many || b.overflow {
+	switch {
+	case len(b.files) > many || b.overflow:
 		q, l = quietMany, latestMany
+	case len(b.files) == 1:
+		q = quietOne
 	}
 	return min(q, l-now.Sub(b.first))
 }

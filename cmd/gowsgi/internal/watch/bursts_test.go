@@ -74,7 +74,8 @@ func TestABurstEndsWhenItIsQuietAndIsNotPutOffForEver(t *testing.T) {
 		files, now int // the last event, in ms after the first
 		want       int // ms that are left
 	}{
-		{"one save", 1, 0, 25},
+		{"one save", 1, 0, 10},
+		{"two files", 2, 0, 25},
 		{"saves that follow each other", 3, 100, 25},
 		{"saves without end", 3, 240, 10},
 		{"as many as an editor writes", 50, 0, 25},

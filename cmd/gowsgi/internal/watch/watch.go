@@ -68,7 +68,7 @@ func New(o Options) (*Watcher, error) {
 	return w, nil
 }
 
-// Changes gives what changed, once it has been quiet for a moment: 25 ms, at most 250 ms after the first file; with more than 50 files
+// Changes gives what changed, once it has been quiet for a moment: 10 ms after one file, else 25, at most 250 ms after the first file; with more than 50 files
 // (a git checkout) 100 ms, at most 2 s. What happens while nobody receives is added to what is to be received. It is closed by Close.
 func (w *Watcher) Changes() <-chan Change { return w.changes }
 
