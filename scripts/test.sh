@@ -124,6 +124,7 @@ soak() {
 # is kept where go test -fuzz keeps it.
 fuzz() {
   local folder name built='' found program=$root/build/fuzz.test
+  mkdir -p build
   while read -r folder name; do
     say "fuzz $name for ${FUZZTIME:-3s}"
     if [ "$built" != "$folder" ]; then

@@ -183,7 +183,9 @@ func (d *devMaster) certify(s *serveCmd) error {
 	}
 	s.Certfile, s.Keyfile = []string{cert}, []string{key}
 	if made {
+		d.mu.Lock()
 		d.authority = authority
+		d.mu.Unlock()
 	}
 	return nil
 }

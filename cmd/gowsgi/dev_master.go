@@ -20,12 +20,11 @@ import (
 // devMaster is what the master of a development server has besides: it watches files, and has one worker after the other. Its template has
 // imported what the project does not change, its framework above all, so that a new worker imports the project alone.
 type devMaster struct {
-	c         *devCmd
-	line      *commandLine
-	m         *master
-	out       io.Writer
-	terminal  func() // gives the terminal back as it was
-	authority string // of a certificate that was made just now; "": none was
+	c        *devCmd
+	line     *commandLine
+	m        *master
+	out      io.Writer
+	terminal func() // gives the terminal back as it was
 
 	restarting sync.Mutex        // one search for the project at a time
 	env        map[string]string // that were set for Python; under restarting
@@ -44,6 +43,7 @@ type devMaster struct {
 	due        bool              // current has older code than was changed
 	gaveUp     bool              // the import that is under way was ended for newer code
 	watcher    *watch.Watcher
+	authority  string // of a certificate that was made just now; "": none was
 	announced  bool
 }
 
@@ -158,8 +158,11 @@ func (d *devMaster) announce(info workerInfo) {
 		end = "it follows your changes; " + end
 	}
 	d.m.log.Info(fmt.Sprintf("%s%s   %s", url, others, end))
-	if d.authority != "" {
-		d.m.log.Info(devcert.Trust(d.authority))
+	d.mu.Lock()
+	authority := d.authority
+	d.mu.Unlock()
+	if authority != "" {
+		d.m.log.Info(devcert.Trust(authority))
 	}
 	if d.c.Open {
 		go d.open(url)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// installed is a project beside packages that are installed, and the variable that has Python find them.
-func installed(t testing.TB, files ...string) (dir, env string) {
+// withPackages is a project beside packages that are installed, and the variable that has Python find them.
+func withPackages(t testing.TB, files ...string) (dir, env string) {
 	root := projectOf(t, files...)
 	return filepath.Join(root, "project"), "PYTHONPATH=" + filepath.Join(root, "site-packages")
 }
@@ -29,10 +29,10 @@ def application(environ, start_response):
 
 func TestOnlyWhatIsTheSameForEachWorkerIsPreloaded(t *testing.T) {
 	t.Parallel()
-	dir, env := installed(t,
+	dir, env := withPackages(t,
 		"project/app.py", preloadingApp,
 		"project/conf.py", "STATE = 'with the project'\n",
-		"site-packages/plain.py", "import os\nPID = os.getpid()\nprint('plain is imported')\n",
+		"site-packages/plain.py", "import os\nPID = os.getpid()\n",
 		"site-packages/greeting.py", "import os\nTEXT = os.environ.get('GREETING', 'not set')\n",
 		// A package whose import fails leaves submodules that it does not know.
 		"site-packages/half/__init__.py", "from half import child\nimport conf\n",
@@ -42,7 +42,6 @@ func TestOnlyWhatIsTheSameForEachWorkerIsPreloaded(t *testing.T) {
 	p := dev(t, dir, options{args: []string{"app:application"}, env: []string{env}})
 	const rest = " set by the project child with the project"
 	p.until("/", "one preloaded=False"+rest)
-	printed := strings.Count(p.tail(1000), "plain is imported")
 	for version, body := "one", ""; !strings.Contains(body, "preloaded=True"); {
 		next := version + "."
 		p.edit("app.py", `"`+version+`"`, `"`+next+`"`)
@@ -51,14 +50,8 @@ func TestOnlyWhatIsTheSameForEachWorkerIsPreloaded(t *testing.T) {
 		if !strings.Contains(body, rest) {
 			t.Fatalf("%s", body)
 		}
-		if strings.Contains(body, "preloaded=False") {
-			printed++
-		}
 		if len(version) > 200 {
 			t.Fatalf("nothing is preloaded\n%s", p.tail(40))
 		}
-	}
-	if n := strings.Count(p.tail(1000), "plain is imported"); printed == 0 || n != printed {
-		t.Errorf("the package printed %d times, not %d", n, printed)
 	}
 }
