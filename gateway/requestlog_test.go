@@ -100,6 +100,7 @@ func TestEachWayOfEndingGivesOneEntry(t *testing.T) {
 		run        func(r *fakeRequest)
 		set        func(s *Server)
 		leave      bool // the client leaves when the app has the request, or when all is sent
+		read       int  // bytes of the body that it reads before
 		status     int
 		ended      string
 		in, body   int // -1: is not told beforehand
@@ -144,6 +145,11 @@ func TestEachWayOfEndingGivesOneEntry(t *testing.T) {
 			r.TimeOut()
 		}, status: 200, ended: "timeout", in: len(get), body: -1},
 		{name: "client leaves", send: get, leave: true, run: func(r *fakeRequest) { r.AwaitCancel() }, status: 499, ended: "client_gone", in: len(get)},
+		{name: "client leaves with the whole response", send: get, leave: true, read: 2, run: func(r *fakeRequest) {
+			r.Start("200 OK", "Content-Length", "2")
+			_ = r.Yield("ab")
+			r.AwaitCancel() // its last step, or its close(), takes longer
+		}, status: 200, ended: "ok", in: len(get), body: 2},
 		{name: "client leaves before its body", send: post + "123", leave: true, status: 499, ended: "client_gone", in: len(post) + 3},
 		{name: "client leaves in the head", send: get[:20], leave: true, status: 499, ended: "client_gone", in: -1},
 		{name: "client takes nothing", send: get, set: func(s *Server) { s.WriteTimeout = 50 * time.Millisecond }, run: func(r *fakeRequest) {
@@ -207,6 +213,15 @@ func TestEachWayOfEndingGivesOneEntry(t *testing.T) {
 				if <-ended; got.Load() > want {
 					t.Errorf("%d bytes out, and %d came", want, got.Load())
 				}
+			case c.read > 0:
+				resp, err := http.ReadResponse(client.r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.ReadFull(resp.Body, make([]byte, c.read)); err != nil {
+					t.Fatal(err)
+				}
+				_ = client.Close()
 			case c.run != nil:
 				<-started
 				fallthrough

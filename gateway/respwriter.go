@@ -128,7 +128,11 @@ func (k *call) writeBody(c *conn) ending {
 		gone := k.gone
 		k.take()
 		k.mu.Unlock()
-		if gone {
+		switch {
+		case gone && w.whole(): // it has all that it asked for
+			k.x.Cancel()
+			return endClose
+		case gone:
 			return endCut
 		}
 		if k.out.WantBody {
