@@ -349,7 +349,7 @@ func TestContinueIsNotSentAfterTheResponseHasBegun(t *testing.T) {
 
 func TestSlowClientsAreAnswered408OrClosed(t *testing.T) {
 	short := func(s *Server) {
-		s.HeaderTimeout, s.IdleTimeout, s.BodyTimeout = 60*time.Millisecond, 90*time.Millisecond, 70*time.Millisecond
+		s.HeaderTimeout, s.IdleTimeout, s.BodyTimeout = shortTimeout, shortTimeout, shortTimeout
 	}
 	for _, stream := range []bool{false, true} {
 		ts := serve(t, echo, short, func(s *Server) { s.StreamInput = stream })
@@ -370,7 +370,7 @@ func TestSlowClientsAreAnswered408OrClosed(t *testing.T) {
 }
 
 func TestTheTimeForAHeaderSectionStartsWithItsFirstByte(t *testing.T) {
-	ts := serve(t, hello, func(s *Server) { s.IdleTimeout, s.HeaderTimeout = time.Hour, 60*time.Millisecond })
+	ts := serve(t, hello, func(s *Server) { s.IdleTimeout, s.HeaderTimeout = time.Hour, shortTimeout })
 	for _, before := range []string{"", "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n"} {
 		c := ts.dial()
 		c.send(before + "GET / HT")
@@ -387,10 +387,10 @@ func TestTheTimeForAHeaderSectionStartsWithItsFirstByte(t *testing.T) {
 
 func TestAClientThatWaitsForContinueIsNotTimedOut(t *testing.T) {
 	ts := serve(t, func(r *fakeRequest) {
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(2 * shortTimeout)
 		echo(r)
 	}, func(s *Server) {
-		s.BodyTimeout, s.IdleTimeout, s.HeaderTimeout = 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
+		s.BodyTimeout, s.IdleTimeout, s.HeaderTimeout = shortTimeout, shortTimeout, shortTimeout
 	})
 	c := ts.dial()
 	c.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")

@@ -201,7 +201,7 @@ func TestABodyThatIsAnnouncedAndNotSentCostsLittleMemory(t *testing.T) {
 }
 
 func TestAClientThatDoesNotCloseIsLingeredForOnce(t *testing.T) {
-	ts := serve(t, hello, func(s *Server) { s.HeaderTimeout = 40 * time.Millisecond }) // for a short tick
+	ts := serve(t, hello, func(s *Server) { s.BodyTimeout = 40 * time.Millisecond }) // for a short tick
 	c := ts.dial()
 	c.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 	c.want(200, "hello /")

@@ -81,6 +81,9 @@ func resources() (goroutines, descriptors int) {
 	return runtime.NumGoroutine(), len(entries)
 }
 
+// shortTimeout is one that ends in a test, but not while a busy machine takes its time for a handshake or a request.
+const shortTimeout = 500 * time.Millisecond
+
 // serve starts a server that run answers for; set changes it before. At the end of the test it is shut down, and goroutines, descriptors
 // and exchanges must be as many as before.
 func serve(t testing.TB, run func(r *fakeRequest), set ...func(s *Server)) *testServer {

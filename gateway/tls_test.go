@@ -134,7 +134,7 @@ func TestACutResponseEndsWithoutCloseNotifyAndAWholeOneWithIt(t *testing.T) {
 }
 
 func TestAnIdleTLSConnectionIsClosedWithCloseNotify(t *testing.T) {
-	ts := serveTLS(t, hello, func(s *Server) { s.IdleTimeout = 100 * time.Millisecond })
+	ts := serveTLS(t, hello, func(s *Server) { s.IdleTimeout = shortTimeout })
 	c := ts.dialTLS(clientTLS("http/1.1"))
 	c.get("/")
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
