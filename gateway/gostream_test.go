@@ -139,6 +139,7 @@ func TestAConnectionIsHandedOnBehindAGoHandlersStream(t *testing.T) {
 	if body, err := io.ReadAll(response.Body); err != nil || string(body) != "hello\nbye\n" {
 		t.Errorf("%q %v", body, err)
 	}
+	waitFor(t, "the other server has the connection", func() bool { return other.Connections() == 1 })
 	if _, body := c.get("/next"); body != "hello /next" {
 		t.Error(body)
 	}

@@ -462,7 +462,7 @@ func TestAnAppThatFailsIsExitCode4AndNothingStaysBound(t *testing.T) {
 
 func TestASignalDuringTheImportEndsWithoutWaitingForIt(t *testing.T) {
 	py, dir := python(t), siteDir(t)
-	c := command("serve", "--python", py.Executable, "--chdir", dir, "--bind", "unix:f.sock", "site_app")
+	c := command("serve", "--python", py.Executable, "--chdir", dir, "--bind", "unix:f.sock", "--control-socket", filepath.Join(dir, "c.sock"), "site_app")
 	c.Env = append(c.Env, "SITE_IMPORT=slow")
 	p := startServe(t, c)
 	p.wait(t, "the import has begun", func() bool { _, err := os.Stat(filepath.Join(dir, "importing")); return err == nil })
