@@ -10,10 +10,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devcert"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devlog"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/devpy"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/project"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/watch"
 )
 
@@ -138,6 +140,13 @@ func (d *devMaster) serving(w *workerProcess, info workerInfo) {
 			d.prepare(info.Dev)
 		}
 	}()
+}
+
+// admit has a worker take connections. A nil devMaster does nothing: other workers do so by themselves.
+func (d *devMaster) admit(w supervisor.Process) {
+	if d != nil {
+		w.(*workerProcess).tell(control.Message{Kind: control.Serve})
+	}
 }
 
 // announce says what runs, with which Python, and where.

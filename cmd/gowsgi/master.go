@@ -83,7 +83,7 @@ var masterSignals = []os.Signal{
 func (m *master) run() error {
 	m.pool = supervisor.New(supervisor.Options{
 		Workers: m.c.Workers, Start: m.spawn, StartTimeout: m.c.StartTimeout, GracefulTimeout: m.c.GracefulTimeout,
-		Persist: m.dev != nil, Logger: m.log,
+		Persist: m.dev != nil, Serving: m.dev.admit, Logger: m.log,
 	})
 	if m.before != nil {
 		if err := m.adopt(m.before); err != nil {

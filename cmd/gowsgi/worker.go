@@ -257,11 +257,34 @@ func (w *worker) start(listeners []net.Listener) error {
 
 // serve serves the listeners until the worker is told to end, or ends by itself.
 func (w *worker) serve(listeners []net.Listener) error {
+	if w.dev != nil { // it is told when
+		if err := w.tellReady(); err != nil {
+			return err
+		}
+		for m := range w.orders {
+			if m.Kind == control.Serve {
+				break
+			}
+			if m.Kind == control.Drain {
+				return &codeError{code: exitFine}
+			}
+		}
+	}
 	for i, ln := range listeners {
 		l := w.listener(ln, w.s.Listeners[i])
 		go func() { w.failed <- w.server.Serve(l) }()
 	}
 	w.handover.start(w.server.Adopt)
+	if w.dev == nil {
+		if err := w.tellReady(); err != nil {
+			return err
+		}
+	}
+	go w.watchLimits()
+	return w.wait()
+}
+
+func (w *worker) tellReady() error {
 	info := w.host.Load().Info()
 	data, err := json.Marshal(workerInfo{info.Version, info.Prefix, info.FreeThreaded, w.static, w.dev.description()})
 	if err != nil {
@@ -270,8 +293,7 @@ func (w *worker) serve(listeners []net.Listener) error {
 	if err := w.control.Send(control.Message{Kind: control.Ready, Data: data}); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return fmt.Errorf("the master can't be told that worker %d serves: %w", w.s.Worker, err)
 	}
-	go w.watchLimits()
-	return w.wait()
+	return nil
 }
 
 // own has a listener or connection closed in the processes that the app forks.

@@ -19,6 +19,7 @@ const (
 	Drain    = "drain"    // finish what is in hand within Timeout and exit; Signal is what ends the server, 0 where it goes on
 	Stacks   = "stacks"   // write the stack of every Python thread to the log
 	Reopen   = "reopen"   // open the log file anew
+	Serve    = "serve"    // of a development server: take connections; a worker that is given up before has none
 	Changed  = "changed"  // of a development server: files were changed; Code is the number of the question, Data has their paths
 	Pages    = "pages"    // of a development server: open pages are to show what changed; Data has what that means
 

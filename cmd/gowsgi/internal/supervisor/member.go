@@ -85,6 +85,9 @@ func (p *Pool) isReady(m *member, err error) {
 	}
 	m.state, m.since = serving, time.Now()
 	p.failures, p.notBefore, p.served = 0, time.Time{}, true
+	if p.o.Serving != nil {
+		p.o.Serving(m.Process)
+	}
 }
 
 func (p *Pool) recycle(m *member, why string) {

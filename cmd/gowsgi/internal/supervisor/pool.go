@@ -40,6 +40,7 @@ type Options struct {
 	Start           func(number int) (Process, error) // numbers count from 1 and are given again when they are free
 	StartTimeout    time.Duration                     // from Start to Ready; 0: no limit
 	GracefulTimeout time.Duration                     // from Drain to Kill, which comes 3 s later
+	Serving         func(Process)                     // told of a worker that serves from now on, and is not killed before it drained; may be nil
 	Persist         bool                              // for development: Run goes on trying though no worker has ever served, and Reload ends those that still start
 	Logger          *slog.Logger
 }
