@@ -81,7 +81,9 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 			if pid, err = fork(m.ending, t, number, files[controlFD:]); err == nil {
 				process, err = os.FindProcess(pid)
 			}
-			return pid, err
+			if err == nil || m.dev == nil {
+				return pid, err
+			} // else the template was ending already, and a developer waits
 		}
 		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{workerName + strconv.Itoa(number)}, &syscall.ProcAttr{
 			Env: os.Environ(), Files: files,
