@@ -94,7 +94,7 @@ func (d *devMaster) changed(c watch.Change) {
 	began := time.Now()
 	path, anew := "a file", c.Overflow
 	if len(c.Paths) > 0 {
-		path = c.Paths[0]
+		path = c.Paths[max(0, slices.IndexFunc(c.Paths, func(p string) bool { return strings.HasSuffix(p, ".py") }))]
 	}
 	if i := slices.IndexFunc(c.Paths, func(p string) bool { return d.isProjectFile(p) || d.isPackage(p) }); i >= 0 {
 		path, anew = c.Paths[i], true
