@@ -39,7 +39,8 @@ func readFile(path, name string) (*file, error) {
 	return parse(data, name)
 }
 
-func parse(data []byte, name string) (*file, error) {
+// Decode reads TOML; an error begins with the name and the place.
+func Decode(data []byte, name string) (map[string]any, error) {
 	tree := map[string]any{}
 	if err := toml.Unmarshal(data, &tree); err != nil {
 		var at *toml.DecodeError
@@ -48,6 +49,14 @@ func parse(data []byte, name string) (*file, error) {
 		}
 		line, column := at.Position()
 		return nil, fmt.Errorf("%s:%d:%d: %s", name, line, column, strings.TrimPrefix(at.Error(), "toml: "))
+	}
+	return tree, nil
+}
+
+func parse(data []byte, name string) (*file, error) {
+	tree, err := Decode(data, name)
+	if err != nil {
+		return nil, err
 	}
 	f := &file{name: name}
 	for key, e := range keyLines(data) {

@@ -234,7 +234,7 @@ func (a *apache) pythonPath(value string, at from) {
 	var rest []string
 	for folder := range strings.SplitSeq(value, ":") {
 		switch venv := venvOf(folder); {
-		case folder == "" || unset.MatchString(folder):
+		case folder == "" || unset().MatchString(folder):
 			if folder != "" {
 				rest = append(rest, folder)
 			}

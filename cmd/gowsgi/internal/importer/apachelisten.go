@@ -33,7 +33,7 @@ func (a *apache) listeners(at from) {
 	}
 	for _, d := range addresses {
 		address := d.args[0]
-		if !strings.Contains(address, ":") && digits.FindString(address) != address {
+		if !strings.Contains(address, ":") && digits().FindString(address) != address {
 			address += ":80"
 		}
 		address = strings.Replace(address, "_default_", "*", 1)

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // directive is a line of an Apache configuration, with the sections that it stands in.
@@ -42,7 +43,7 @@ type apacheFile struct {
 	depth      int
 }
 
-var variable = regexp.MustCompile(`\$\{([^}:]+)\}`)
+var variable = lazyregexp.New(`\$\{([^}:]+)\}`)
 
 // read reads one file. sections are those that its Include stands in.
 func (f *apacheFile) read(path string, data []byte, outer []section) error {
@@ -163,7 +164,7 @@ func (f *apacheFile) include(d directive, path string, at from) error {
 
 // expand puts in what Define says, and variables of the environment. Others stay.
 func (f *apacheFile) expand(text string) string {
-	return variable.ReplaceAllStringFunc(text, func(match string) string {
+	return variable().ReplaceAllStringFunc(text, func(match string) string {
 		name := match[2 : len(match)-1]
 		if value, ok := f.defined[name]; ok {
 			return value

@@ -175,7 +175,7 @@ func (g *gunicorn) finish(at from) {
 	if _, ok := g.settings["workers"]; !ok {
 		n := "1"
 		s := setting{from: from{at.Place, "gunicorn's default"}}
-		if v, ok := g.o.env("WEB_CONCURRENCY"); ok && digits.MatchString(v) {
+		if v, ok := g.o.env("WEB_CONCURRENCY"); ok && digits().MatchString(v) {
 			n, s.env = v, []string{"WEB_CONCURRENCY"}
 		}
 		s.value = n

@@ -111,7 +111,7 @@ func (g *gunicorn) config(s setting, at Place, dir string) error {
 	case strings.HasPrefix(name, "python:"):
 		g.r.note(s.from, "a module is not looked for: import its file by itself")
 		return nil
-	case unset.MatchString(name):
+	case unset().MatchString(name):
 		g.r.note(s.from, "%s is not read: import it by itself", name)
 		return nil
 	}

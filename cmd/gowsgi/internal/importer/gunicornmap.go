@@ -191,7 +191,7 @@ var gunicornSpecial = map[string]func(*gunicorn, setting){
 
 // gunicornAddress is an address where :PORT and a lone name have gunicorn's defaults.
 func gunicornAddress(text string) string {
-	if !strings.Contains(text, ":") && !strings.Contains(text, "/") && digits.FindString(text) != text {
+	if !strings.Contains(text, ":") && !strings.Contains(text, "/") && digits().FindString(text) != text {
 		return text + ":8000"
 	}
 	return text

@@ -9,8 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // Kind is a server whose configuration can be read.
@@ -67,7 +68,7 @@ func File(path string, o Options) (*Result, error) {
 			"--from says which it is", path)
 	}
 	r.Kind = kind
-	if at := template.FindIndex(data); at != nil && kind != Gunicorn {
+	if at := template().FindIndex(data); at != nil && kind != Gunicorn {
 		return nil, unknown("%s is a template, with %s in it: import the file that is made of it", Place{path, 1 + bytes.Count(data[:at[0]], []byte("\n"))}, data[at[0]:at[1]])
 	}
 	if err := reader(r, path, data, o); err != nil {
@@ -77,7 +78,7 @@ func File(path string, o Options) (*Result, error) {
 }
 
 // template is what Jinja, Django's templates and cookiecutter replace.
-var template = regexp.MustCompile(`\{\{[^{}\n]*\}\}|\{%[^%\n]*%\}`)
+var template = lazyregexp.New(`\{\{[^{}\n]*\}\}|\{%[^%\n]*%\}`)
 
 // readAll reads a file that may be as long as any configuration is.
 func readAll(path string) ([]byte, error) {
@@ -104,9 +105,9 @@ func readAll(path string) ([]byte, error) {
 type reader func(r *Result, path string, data []byte, o Options) error
 
 var (
-	uwsgiText    = regexp.MustCompile(`(?m)^\s*\[uwsgi\]|^\s*["']?uwsgi["']?\s*:|^\s*<uwsgi[\s>]|\{\s*"uwsgi"\s*:`)
-	apacheText   = regexp.MustCompile(`(?mi)^\s*(WSGI[a-z]+\s|<VirtualHost\b)`)
-	gunicornText = regexp.MustCompile(`(?m)^(` + strings.Join(gunicornNames(), "|") + `)\s*(:\s*\w+\s*)?=|^def (` + strings.Join(gunicornHookNames(), "|") + `)\(`)
+	uwsgiText    = lazyregexp.New(`(?m)^\s*\[uwsgi\]|^\s*["']?uwsgi["']?\s*:|^\s*<uwsgi[\s>]|\{\s*"uwsgi"\s*:`)
+	apacheText   = lazyregexp.New(`(?mi)^\s*(WSGI[a-z]+\s|<VirtualHost\b)`)
+	gunicornText = lazyregexp.New(`(?m)^(` + strings.Join(gunicornNames(), "|") + `)\s*(:\s*\w+\s*)?=|^def (` + strings.Join(gunicornHookNames(), "|") + `)\(`)
 )
 
 // reader finds out what a file is, nil where it is nothing that can be read.
@@ -114,11 +115,11 @@ func (o *Options) reader(path string, data []byte) (reader, Kind) {
 	name, extension := strings.ToLower(filepath.Base(path)), strings.ToLower(filepath.Ext(path))
 	commands := findCommands(path, data, o)
 	switch {
-	case o.From == UWSGI && len(commands) == 0, o.From == "" && extension != ".py" && uwsgiText.Match(data):
+	case o.From == UWSGI && len(commands) == 0, o.From == "" && extension != ".py" && uwsgiText().Match(data):
 		return readUWSGI, UWSGI
-	case o.From == Gunicorn && len(commands) == 0, o.From == "" && extension == ".py" && (strings.Contains(name, "gunicorn") || gunicornText.Match(data)):
+	case o.From == Gunicorn && len(commands) == 0, o.From == "" && extension == ".py" && (strings.Contains(name, "gunicorn") || gunicornText().Match(data)):
 		return readGunicorn, Gunicorn
-	case o.From == Apache, o.From == "" && extension != ".py" && apacheText.Match(data):
+	case o.From == Apache, o.From == "" && extension != ".py" && apacheText().Match(data):
 		return readApache, Apache
 	}
 	for _, c := range commands {

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // logicalLine is a line with those that it goes on in.
@@ -44,10 +45,10 @@ func logicalLines(data []byte) []logicalLine {
 }
 
 var (
-	procfileLine = regexp.MustCompile(`^([A-Za-z0-9_-]+):\s*(.+)$`)
-	dockerLine   = regexp.MustCompile(`(?i)^\s*(CMD|ENTRYPOINT|WORKDIR|ENV|ARG|USER)\s+(.+)$`)
-	unitLine     = regexp.MustCompile(`^(ExecStart|WorkingDirectory|Environment|EnvironmentFile|User|Group)\s*=\s*(.*)$`)
-	shellFirst   = regexp.MustCompile(`^#!.*\b(ba|da|z)?sh\b`)
+	procfileLine = lazyregexp.New(`^([A-Za-z0-9_-]+):\s*(.+)$`)
+	dockerLine   = lazyregexp.New(`(?i)^\s*(CMD|ENTRYPOINT|WORKDIR|ENV|ARG|USER)\s+(.+)$`)
+	unitLine     = lazyregexp.New(`^(ExecStart|WorkingDirectory|Environment|EnvironmentFile|User|Group)\s*=\s*(.*)$`)
+	shellFirst   = lazyregexp.New(`^#!.*\b(ba|da|z)?sh\b`)
 )
 
 // findCommands are the servers that a file starts.
@@ -60,7 +61,7 @@ func findCommands(path string, data []byte, o *Options) []*command {
 		return procfileCommands(path, data, o)
 	case strings.Contains(name, "dockerfile") || strings.Contains(name, "containerfile"):
 		return dockerCommands(path, data, o)
-	case shellFirst.Match(data), strings.HasSuffix(name, ".sh"), filepath.Ext(name) == "" && !bytes.Contains(data, []byte("\x00")):
+	case shellFirst().Match(data), strings.HasSuffix(name, ".sh"), filepath.Ext(name) == "" && !bytes.Contains(data, []byte("\x00")):
 		return newShell(path, o).commands(string(data), 1)
 	}
 	return nil
@@ -72,7 +73,7 @@ func unitCommands(path string, data []byte, o *Options) []*command {
 	var all []*command
 	var kept []string
 	for _, l := range logicalLines(data) {
-		m := unitLine.FindStringSubmatch(strings.TrimSpace(l.text))
+		m := unitLine().FindStringSubmatch(strings.TrimSpace(l.text))
 		if m == nil {
 			continue
 		}
@@ -112,7 +113,7 @@ func keep(kept []string) string {
 func procfileCommands(path string, data []byte, o *Options) []*command {
 	var all []*command
 	for _, l := range logicalLines(data) {
-		m := procfileLine.FindStringSubmatch(strings.TrimSpace(l.text))
+		m := procfileLine().FindStringSubmatch(strings.TrimSpace(l.text))
 		if m == nil {
 			continue
 		}
@@ -134,7 +135,7 @@ func dockerCommands(path string, data []byte, o *Options) []*command {
 		if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(l.text)), "FROM ") {
 			entry, cmd, sh.dir = nil, nil, ""
 		}
-		m := dockerLine.FindStringSubmatch(l.text)
+		m := dockerLine().FindStringSubmatch(l.text)
 		if m == nil {
 			continue
 		}
@@ -198,11 +199,11 @@ func (s *shell) place(first int, line uint) Place {
 	return Place{s.path, first + int(min(line, 1<<20)) - 1}
 }
 
-var processors = regexp.MustCompile(`^\$\((nproc|nproc --all|getconf _NPROCESSORS_ONLN)\)$`)
+var processors = lazyregexp.New(`^\$\((nproc|nproc --all|getconf _NPROCESSORS_ONLN)\)$`)
 
 // cpus is what a command substitution that counts processors gives, "" for another one.
 func (s *shell) cpus(text string) string {
-	if processors.MatchString(text) {
+	if processors().MatchString(text) {
 		return strconv.Itoa(s.o.CPUs)
 	}
 	return ""

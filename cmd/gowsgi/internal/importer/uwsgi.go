@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // uwsgi reads options in their order, since placeholders and conditions refer to what stands before.
@@ -186,8 +187,8 @@ func (u *uwsgi) condition(op option) (holds bool, value, why string) {
 }
 
 var (
-	placeholder = regexp.MustCompile(`%\(([^)]*)\)|%([a-zA-Z0-9%])`)
-	external    = regexp.MustCompile(`\$\(([^)]*)\)|@\(([^)]*)\)`)
+	placeholder = lazyregexp.New(`%\(([^)]*)\)|%([a-zA-Z0-9%])`)
+	external    = lazyregexp.New(`\$\(([^)]*)\)|@\(([^)]*)\)`)
 )
 
 // expand puts in placeholders, magic variables, variables of the environment and files. What is not known stays, as ${NAME}.
@@ -196,8 +197,8 @@ func (u *uwsgi) expand(text, path, section string) string {
 	if err != nil {
 		whole = path
 	}
-	text = placeholder.ReplaceAllStringFunc(text, func(match string) string {
-		m := placeholder.FindStringSubmatch(match)
+	text = placeholder().ReplaceAllStringFunc(text, func(match string) string {
+		m := placeholder().FindStringSubmatch(match)
 		if m[2] != "" {
 			return u.magic(m[2], whole, section, match)
 		}
@@ -210,8 +211,8 @@ func (u *uwsgi) expand(text, path, section string) string {
 		}
 		return match
 	})
-	return external.ReplaceAllStringFunc(text, func(match string) string {
-		m := external.FindStringSubmatch(match)
+	return external().ReplaceAllStringFunc(text, func(match string) string {
+		m := external().FindStringSubmatch(match)
 		if name := m[1]; name != "" {
 			if value, ok := u.o.env(name); ok {
 				return value
@@ -258,11 +259,11 @@ func (u *uwsgi) magic(letter, path, section, match string) string {
 	return match
 }
 
-var sum = regexp.MustCompile(`^\s*(\S+)\s*([-+*/])\s*(\S+)\s*$`)
+var sum = lazyregexp.New(`^\s*(\S+)\s*([-+*/])\s*(\S+)\s*$`)
 
 // arithmetic computes %(a + 1).
 func (u *uwsgi) arithmetic(text string) (string, bool) {
-	m := sum.FindStringSubmatch(text)
+	m := sum().FindStringSubmatch(text)
 	if m == nil {
 		return "", false
 	}

@@ -153,7 +153,7 @@ func (u *uwsgi) certificate(op option, rest string, at from) {
 func (u *uwsgi) socketWords() []string {
 	var words []string
 	if op, ok := u.last("chmod-socket", "chmod"); ok {
-		mode := digits.FindString(op.value)
+		mode := digits().FindString(op.value)
 		switch {
 		case mode == "" || mode == "1":
 			mode = "666"

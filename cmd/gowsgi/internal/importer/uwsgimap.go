@@ -134,7 +134,7 @@ func (u *uwsgi) noted(options ...string) bool {
 // take makes a setting of one option that stands for itself.
 func (u *uwsgi) take(op option) {
 	r, at := u.r, from{op.Place, op.name}
-	if missing := placeholder.FindString(op.value); strings.HasPrefix(missing, "%(") && !strings.HasPrefix(op.name, "log") {
+	if missing := placeholder().FindString(op.value); strings.HasPrefix(missing, "%(") && !strings.HasPrefix(op.name, "log") {
 		r.note(at, "%s is not defined", missing)
 		return
 	}
@@ -163,13 +163,13 @@ func (u *uwsgi) take(op option) {
 	case "threads":
 		r.count("threads", op.value, at)
 	case "buffer-size":
-		if n := digits.FindString(op.value); len(n) > 5 || len(n) == 5 && n > "16384" {
+		if n := digits().FindString(op.value); len(n) > 5 || len(n) == 5 && n > "16384" {
 			r.count("limit-request-line", n, at, "headers may have 64k in all anyway")
 		} else {
 			r.needless(op.name)
 		}
 	case "reload-on-rss", "evil-reload-on-rss":
-		if n := digits.FindString(op.value); !r.later("max-worker-rss", op.value, at) && strings.Trim(n, "0") != "" {
+		if n := digits().FindString(op.value); !r.later("max-worker-rss", op.value, at) && strings.Trim(n, "0") != "" {
 			r.set("max-worker-rss", n+"m", at)
 		}
 	case "static-map":
@@ -214,7 +214,7 @@ func (u *uwsgi) take(op option) {
 			u.rest(op, at)
 		}
 	case "http-keepalive": // 1 switches it on
-		if n := digits.FindString(op.value); n != "" && n != "1" {
+		if n := digits().FindString(op.value); n != "" && n != "1" {
 			r.seconds("idle-timeout", n, at)
 		} else {
 			r.needless(op.name)

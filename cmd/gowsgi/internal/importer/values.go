@@ -5,20 +5,21 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gowsgi/gowsgi/gateway/accesslog"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // unset is how a variable that is not set here stands in a value: only where the server runs is it known.
-var unset = regexp.MustCompile(`\$\{([^}]*)\}`)
+var unset = lazyregexp.New(`\$\{([^}]*)\}`)
 
 // later notes a value that has such variables. The server's own variable can be set by them where it starts.
 func (r *Result) later(key, text string, at from) bool {
-	m := unset.FindStringSubmatch(text)
+	m := unset().FindStringSubmatch(text)
 	if m == nil {
 		return false
 	}
@@ -32,7 +33,7 @@ func (r *Result) later(key, text string, at from) bool {
 }
 
 // digits are what atoi of C reads.
-var digits = regexp.MustCompile(`^\d+`)
+var digits = lazyregexp.New(`^\d+`)
 
 // bounded are keys that have a limit by default, and take 0 for none.
 var bounded = []string{"start-timeout", "gil-timeout", "header-timeout", "body-timeout", "write-timeout", "idle-timeout", "limit-request-body", "min-body-rate"}
@@ -42,7 +43,7 @@ func (r *Result) seconds(key, text string, at from, remark ...string) {
 	if r.later(key, text, at) {
 		return
 	}
-	d := digits.FindString(text)
+	d := digits().FindString(text)
 	switch n, err := strconv.ParseUint(d, 10, 31); {
 	case err != nil:
 		r.note(at, "%q is no number of seconds", text)
@@ -58,7 +59,7 @@ func (r *Result) count(key, text string, at from, remark ...string) {
 	if r.later(key, text, at) {
 		return
 	}
-	d := digits.FindString(text)
+	d := digits().FindString(text)
 	n, err := strconv.ParseInt(d, 10, 63)
 	switch {
 	case err != nil:
@@ -96,7 +97,7 @@ func listenAddress(text string) (string, error) {
 		return "fd:" + strings.TrimPrefix(text, "fd://"), nil
 	case strings.HasPrefix(text, "@"), strings.Contains(text, "/"):
 		return "unix:" + text, nil
-	case digits.FindString(text) == text:
+	case digits().FindString(text) == text:
 		text = ":" + text
 	}
 	host, port, err := net.SplitHostPort(text)
@@ -211,7 +212,7 @@ func (r *Result) wantApp(at from) {
 // script is an app that may be a file: gowsgi knows those by their endings.
 func (r *Result) script(app string, at from) string {
 	path, callable, _ := strings.Cut(app, ":")
-	if !strings.Contains(path, "/") || strings.HasSuffix(path, ".py") || strings.HasSuffix(path, ".wsgi") || unset.MatchString(path) {
+	if !strings.Contains(path, "/") || strings.HasSuffix(path, ".py") || strings.HasSuffix(path, ".wsgi") || unset().MatchString(path) {
 		return app
 	}
 	r.note(at, "a script's name ends in .wsgi or .py: ln -s %s %s.wsgi", filepath.Base(path), path)

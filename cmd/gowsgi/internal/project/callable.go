@@ -3,16 +3,17 @@ package project
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 var (
 	// constant is a value that is no callable.
-	constant    = regexp.MustCompile(`^(?:[rbufRBUF]{0,2}"|[\d\[{]|\(\)|(?:None|True|False)\b)`)
-	constructor = regexp.MustCompile(`^((?:` + identifier + `\.)*(` + identifier + `))\s*\(`)
-	plainName   = regexp.MustCompile(`^` + identifier + `$`)
+	constant    = lazyregexp.New(`^(?:[rbufRBUF]{0,2}"|[\d\[{]|\(\)|(?:None|True|False)\b)`)
+	constructor = lazyregexp.New(`^((?:` + identifier + `\.)*(` + identifier + `))\s*\(`)
+	plainName   = lazyregexp.New(`^` + identifier + `$`)
 )
 
 // otherObjects are classes whose objects people call app, and which are no WSGI apps.
@@ -61,25 +62,30 @@ func (f *finder) spelled(root, path string) string {
 		return path
 	}
 	module := strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(relative, ".py"), "/__init__"), "/", ".")
-	if strings.HasSuffix(relative, ".py") && moduleName.MatchString(module) {
+	if strings.HasSuffix(relative, ".py") && moduleName().MatchString(module) {
 		return module
 	}
 	return relative
 }
 
-// callable is where the WSGI app that a module has under a name comes from, "" where it has none.
-func (f *finder) callable(root, path, name string) string {
-	return f.ask(question{"callable", root, path, name}, func(src *source) string {
+// bound asks of what a module has under a name, the last binding first, until one has an origin.
+func (f *finder) bound(q question, origin func(root, path, name string, b binding) string) string {
+	return f.ask(q, func(src *source) string {
 		for _, b := range slices.Backward(src.bindings) {
-			if b.name != name && b.kind != importedAll {
+			if b.name != q.name && b.kind != importedAll {
 				continue
 			}
-			if origin := f.callableOf(root, path, name, b); origin != "" {
-				return origin
+			if o := origin(q.root, q.path, q.name, b); o != "" {
+				return o
 			}
 		}
 		return ""
 	})
+}
+
+// callable is where the WSGI app that a module has under a name comes from, "" where it has none.
+func (f *finder) callable(root, path, name string) string {
+	return f.bound(question{"callable", root, path, name}, f.callableOf)
 }
 
 func (f *finder) callableOf(root, path, name string, b binding) string {
@@ -108,13 +114,13 @@ func (f *finder) callableOf(root, path, name string, b binding) string {
 			f.miss("%s in %s does not take (environ, start_response)", name, f.relative(path))
 		}
 	case assigned:
-		if plainName.MatchString(b.value) && f.source(path).binds(b.value) {
+		if plainName().MatchString(b.value) && f.source(path).binds(b.value) {
 			return f.callable(root, path, b.value)
 		}
 		if !f.isApp(path, b) {
 			return ""
 		}
-		if m := constructor.FindStringSubmatch(b.value); m != nil && m[1] == m[2] {
+		if m := constructor().FindStringSubmatch(b.value); m != nil && m[1] == m[2] {
 			if made := f.definedAt(root, path, m[1]); made != "" {
 				return made
 			}
@@ -131,10 +137,10 @@ func (s *source) binds(name string) bool {
 
 // isApp judges an assigned value by what can be seen of it.
 func (f *finder) isApp(path string, b binding) bool {
-	if constant.MatchString(b.value) {
+	if constant().MatchString(b.value) {
 		return false
 	}
-	m := constructor.FindStringSubmatch(b.value)
+	m := constructor().FindStringSubmatch(b.value)
 	if m == nil {
 		return true
 	}
@@ -158,17 +164,7 @@ func (f *finder) isApp(path string, b binding) bool {
 
 // factory is where the function that a module has under a name is defined, if it can be called without arguments; else "".
 func (f *finder) factory(root, path, name string) string {
-	return f.ask(question{"factory", root, path, name}, func(src *source) string {
-		for _, b := range slices.Backward(src.bindings) {
-			if b.name != name && b.kind != importedAll {
-				continue
-			}
-			if origin := f.factoryOf(root, path, name, b); origin != "" {
-				return origin
-			}
-		}
-		return ""
-	})
+	return f.bound(question{"factory", root, path, name}, f.factoryOf)
 }
 
 func (f *finder) factoryOf(root, path, name string, b binding) string {
@@ -183,7 +179,7 @@ func (f *finder) factoryOf(root, path, name string, b binding) string {
 			return own
 		}
 		return f.factory(root, file, b.attribute)
-	case b.kind == assigned && !constant.MatchString(b.value), b.kind == function && !b.async && b.required == 0:
+	case b.kind == assigned && !constant().MatchString(b.value), b.kind == function && !b.async && b.required == 0:
 		return own
 	case b.kind == function && !b.async:
 		f.miss("%s in %s needs arguments: call it in a wsgi.py, application = %s(...)", name, f.relative(path), name)

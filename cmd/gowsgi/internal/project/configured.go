@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/config"
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // configured is the app that gowsgi's own configuration names: "gowsgi serve" here would serve it.
@@ -35,16 +35,7 @@ func (f *finder) toml(name string) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("can't read %s: %w", name, cause(err))
 	}
-	tree := map[string]any{}
-	if err := toml.Unmarshal(data, &tree); err != nil {
-		var at *toml.DecodeError
-		if !errors.As(err, &at) {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		line, column := at.Position()
-		return nil, fmt.Errorf("%s:%d:%d: %s", name, line, column, strings.TrimPrefix(at.Error(), "toml: "))
-	}
-	return tree, nil
+	return config.Decode(data, name)
 }
 
 // pyproject is pyproject.toml as far as it can be read: it is not gowsgi's own.
@@ -62,14 +53,14 @@ func (f *finder) tool(name string) map[string]any {
 	return tool
 }
 
-var separators = regexp.MustCompile(`[-.]+`)
+var separators = lazyregexp.New(`[-.]+`)
 
 // packages are the packages that pyproject.toml may mean by the project's name.
 func (f *finder) packages() (names []string) {
 	project, _ := f.pyproject()["project"].(map[string]any)
 	for _, table := range []map[string]any{project, f.tool("poetry")} {
 		name, _ := table["name"].(string)
-		if name = separators.ReplaceAllString(name, "_"); !moduleName.MatchString(name) {
+		if name = separators().ReplaceAllString(name, "_"); !moduleName().MatchString(name) {
 			continue
 		}
 		if names = append(names, name); name != strings.ToLower(name) {

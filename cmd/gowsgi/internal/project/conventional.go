@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // conventional is the app in the files that are called as the field calls them.
@@ -86,7 +87,7 @@ func (f *finder) isPackage(folder, path string) bool {
 }
 
 // notApps are files that import an app at most.
-var notApps = regexp.MustCompile(`^(?:__init__|setup|conftest|noxfile|fabfile|tasks|test_.*|.*_test|tests)\.py$`)
+var notApps = lazyregexp.New(`^(?:__init__|setup|conftest|noxfile|fabfile|tasks|test_.*|.*_test|tests)\.py$`)
 
 // others is the app of the only other file or package that has one.
 func (f *finder) others() (*App, error) {
@@ -99,7 +100,7 @@ func (f *finder) others() (*App, error) {
 	for _, root := range f.roots() {
 		paths := f.scripts(root)
 		for _, folder := range folders(root) {
-			if !moduleName.MatchString(filepath.Base(folder)) {
+			if !moduleName().MatchString(filepath.Base(folder)) {
 				continue
 			}
 			for _, name := range []string{"__init__.py", "wsgi.py", "app.py"} {
@@ -155,7 +156,7 @@ func (f *finder) scripts(dir string) (paths []string) {
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		python := strings.HasSuffix(e.Name(), ".py") && !notApps.MatchString(e.Name())
+		python := strings.HasSuffix(e.Name(), ".py") && !notApps().MatchString(e.Name())
 		if (python || strings.HasSuffix(e.Name(), ".wsgi")) && !strings.HasPrefix(e.Name(), ".") {
 			paths = append(paths, path)
 		}

@@ -3,9 +3,10 @@ package project
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 const settingsVariable = "DJANGO_SETTINGS_MODULE"
@@ -144,7 +145,7 @@ func (f *finder) wsgiApplication(root, path string) string {
 					return value
 				}
 			case b.kind == assigned && b.name == "WSGI_APPLICATION":
-				if value, _ := text(b.raw); moduleName.MatchString(value) {
+				if value, _ := text(b.raw); moduleName().MatchString(value) {
 					return value
 				}
 				return ""
@@ -155,19 +156,19 @@ func (f *finder) wsgiApplication(root, path string) string {
 }
 
 var (
-	literal = regexp.MustCompile(`"\x01*"`)
+	literal = lazyregexp.New(`"\x01*"`)
 	// setting follows the variable's name in os.environ.setdefault("...", "x"), os.environ["..."] = "x" and the like.
-	setting = regexp.MustCompile(`^\s*(?:,|\]\s*=[^=])\s*([rRuU]?("\x01*")\s*(?:[,)]|$))?`)
+	setting = lazyregexp.New(`^\s*(?:,|\]\s*=[^=])\s*([rRuU]?("\x01*")\s*(?:[,)]|$))?`)
 )
 
 // settings are what the source gives DJANGO_SETTINGS_MODULE, each value once. It is dynamic where an expression gives one.
 func (s *source) settings() (names []string, dynamic bool) {
 	for _, st := range s.statements {
-		for _, at := range literal.FindAllStringIndex(st.code, -1) {
+		for _, at := range literal().FindAllStringIndex(st.code, -1) {
 			if name, _ := text(st.raw[at[0]:at[1]]); name != settingsVariable {
 				continue
 			}
-			m := setting.FindStringSubmatchIndex(st.code[at[1]:])
+			m := setting().FindStringSubmatchIndex(st.code[at[1]:])
 			if m == nil {
 				continue
 			}
@@ -175,7 +176,7 @@ func (s *source) settings() (names []string, dynamic bool) {
 			if m[4] >= 0 {
 				value, _ = text(st.raw[at[1]+m[4] : at[1]+m[5]])
 			}
-			if !moduleName.MatchString(value) {
+			if !moduleName().MatchString(value) {
 				dynamic = true
 			} else if !slices.Contains(names, value) {
 				names = append(names, value)
@@ -187,8 +188,8 @@ func (s *source) settings() (names []string, dynamic bool) {
 
 // forTests and forWork tell the settings of a list by their names.
 var (
-	forTests = regexp.MustCompile(`(?i)test|\bci\b`)
-	forWork  = regexp.MustCompile(`(?i)(?:^|[._])(?:local|dev|devel|development|debug)(?:$|[._])`)
+	forTests = lazyregexp.New(`(?i)test|\bci\b`)
+	forWork  = lazyregexp.New(`(?i)(?:^|[._])(?:local|dev|devel|development|debug)(?:$|[._])`)
 )
 
 // managedSettings are the settings that manage.py in dir takes when nothing else is said, "" where it does not say. Of several those for
@@ -202,10 +203,10 @@ func (f *finder) managedSettings(dir string) (string, error) {
 	if len(names) == 0 {
 		names = f.settingsIn(dir)
 	}
-	if plain := slices.DeleteFunc(slices.Clone(names), forTests.MatchString); len(plain) > 0 {
+	if plain := slices.DeleteFunc(slices.Clone(names), forTests().MatchString); len(plain) > 0 {
 		names = plain
 	}
-	if own := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !forWork.MatchString(n) }); len(own) == 1 {
+	if own := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !forWork().MatchString(n) }); len(own) == 1 {
 		names = own
 	}
 	switch len(names) {

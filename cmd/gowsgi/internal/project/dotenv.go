@@ -5,10 +5,11 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/joho/godotenv"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // readDotenv reads .flaskenv and .env as flask.cli.load_dotenv does: each in the nearest folder from the project's upwards, the second counts
@@ -49,7 +50,7 @@ func above(dir, name string) string {
 const dollar = "\uE000"
 
 // reference is python-dotenv's, with a default after ":-".
-var reference = regexp.MustCompile(`\$\{([^}:]*)(?::-([^}]*))?\}`)
+var reference = lazyregexp.New(`\$\{([^}:]*)(?::-([^}]*))?\}`)
 
 func (f *finder) dotenvFile(path string) map[string]string {
 	data, err := read(path)
@@ -85,8 +86,8 @@ func (f *finder) dotenvFile(path string) map[string]string {
 func (f *finder) expand(values map[string]string) map[string]string {
 	expanded := map[string]string{}
 	for name, value := range values {
-		expanded[name] = reference.ReplaceAllStringFunc(value, func(text string) string {
-			m := reference.FindStringSubmatch(text)
+		expanded[name] = reference().ReplaceAllStringFunc(value, func(text string) string {
+			m := reference().FindStringSubmatch(text)
 			for _, found := range []string{f.env(m[1]), values[m[1]], m[2]} {
 				if found != "" {
 					return found

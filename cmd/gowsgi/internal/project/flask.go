@@ -3,8 +3,9 @@ package project
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // flaskApp is the app that FLASK_APP names, read as flask.cli.ScriptInfo.load_app does.
@@ -62,13 +63,13 @@ func (f *finder) importPath(target string) (root, module, path string) {
 	return root, module, path
 }
 
-var emptyCall = regexp.MustCompile(`\s*\(\s*\)$`)
+var emptyCall = lazyregexp.New(`\s*\(\s*\)$`)
 
 // called is what FLASK_APP has after the colon, with the brackets that a function needs: Flask calls one without them.
 func (f *finder) called(root, path, name string) string {
 	switch {
 	case strings.Contains(name, "("):
-		return emptyCall.ReplaceAllString(name, "()")
+		return emptyCall().ReplaceAllString(name, "()")
 	case name == "create_app" || name == "make_app":
 		return name + "()"
 	case f.definedAt(root, path, name) == "":

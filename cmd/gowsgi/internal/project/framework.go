@@ -1,13 +1,14 @@
 package project
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // flaskObject is one of Flask's class, or of one that is called after it, such as APIFlask; or the Flask app within a Dash app.
-var flaskObject = regexp.MustCompile(`^(?:(?:` + identifier + `\.)*[\pL\pN_]*Flask\s*\(|` + identifier + `\.server$)`)
+var flaskObject = lazyregexp.New(`^(?:(?:` + identifier + `\.)*[\pL\pN_]*Flask\s*\(|` + identifier + `\.server$)`)
 
 // flaskObjects are the module's names for Flask objects, each object once.
 func (f *finder) flaskObjects(root, path string) (found []choice) {
@@ -27,9 +28,9 @@ func (f *finder) flaskObjects(root, path string) (found []choice) {
 func (f *finder) flaskObject(root, path, name string) string {
 	return f.ask(question{"flask", root, path, name}, func(src *source) string {
 		switch b := src.last[name]; {
-		case b.kind == assigned && flaskObject.MatchString(b.value):
+		case b.kind == assigned && flaskObject().MatchString(b.value):
 			return path + ":" + name
-		case b.kind == assigned && plainName.MatchString(b.value):
+		case b.kind == assigned && plainName().MatchString(b.value):
 			return f.flaskObject(root, path, b.value)
 		case b.kind == importedName:
 			file, _ := f.imported(root, path, b.module)

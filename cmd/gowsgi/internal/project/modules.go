@@ -7,9 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // maxFile is how much of a file is read, in bytes.
@@ -90,7 +91,7 @@ func (f *finder) relative(path string) string {
 	return path
 }
 
-var moduleName = regexp.MustCompile(`^` + identifier + `(?:\.` + identifier + `)*$`)
+var moduleName = lazyregexp.New(`^` + identifier + `(?:\.` + identifier + `)*$`)
 
 func isFile(path string) bool {
 	st, err := os.Stat(path)
@@ -104,7 +105,7 @@ func isDir(path string) bool {
 
 // resolve is the file of a module where dir is on sys.path, "" where it has none there.
 func resolve(dir, module string) string {
-	if !moduleName.MatchString(module) {
+	if !moduleName().MatchString(module) {
 		return ""
 	}
 	base := filepath.Join(dir, strings.ReplaceAll(module, ".", "/"))
@@ -133,7 +134,7 @@ func (f *finder) imported(root, path, module string) (file, folder string) {
 			return file, root
 		}
 	}
-	if !moduleName.MatchString(name) {
+	if !moduleName().MatchString(name) {
 		return "", ""
 	}
 	for _, other := range f.roots() {

@@ -1,8 +1,9 @@
 package project
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // source is what a Python file binds at its top level, in order, and all that it imports.
@@ -42,14 +43,14 @@ type binding struct {
 const identifier = `[\pL_][\pL\pN_]*`
 
 var (
-	blockStart   = regexp.MustCompile(`^(?:async\s+)?(def|class|if|elif|else|try|except|finally|for|while|with|match|case)\b`)
-	hiddenIf     = regexp.MustCompile(`^if\s*\(?\s*(?:__name__\b|(?:typing\.|t\.)?TYPE_CHECKING\b)`)
-	definition   = regexp.MustCompile(`^(async\s+)?def\s+(` + identifier + `)\s*\(`)
-	classStart   = regexp.MustCompile(`^class\s+(` + identifier + `)`)
-	fromImport   = regexp.MustCompile(`^from\s+([.\s]*(?:` + identifier + `(?:\.` + identifier + `)*)?)\s*import\b\s*(.*)$`)
-	plainImport  = regexp.MustCompile(`^import\s+(.*)$`)
-	importedItem = regexp.MustCompile(`^([\pL\pN_.]+)(?:\s+as\s+(` + identifier + `))?$`)
-	assignment   = regexp.MustCompile(`^(` + identifier + `(?:\s*,\s*` + identifier + `)*)\s*(?::[^=]*)?=(?:[^=]|$)`)
+	blockStart   = lazyregexp.New(`^(?:async\s+)?(def|class|if|elif|else|try|except|finally|for|while|with|match|case)\b`)
+	hiddenIf     = lazyregexp.New(`^if\s*\(?\s*(?:__name__\b|(?:typing\.|t\.)?TYPE_CHECKING\b)`)
+	definition   = lazyregexp.New(`^(async\s+)?def\s+(` + identifier + `)\s*\(`)
+	classStart   = lazyregexp.New(`^class\s+(` + identifier + `)`)
+	fromImport   = lazyregexp.New(`^from\s+([.\s]*(?:` + identifier + `(?:\.` + identifier + `)*)?)\s*import\b\s*(.*)$`)
+	plainImport  = lazyregexp.New(`^import\s+(.*)$`)
+	importedItem = lazyregexp.New(`^([\pL\pN_.]+)(?:\s+as\s+(` + identifier + `))?$`)
+	assignment   = lazyregexp.New(`^(` + identifier + `(?:\s*,\s*` + identifier + `)*)\s*(?::[^=]*)?=(?:[^=]|$)`)
 )
 
 func parseSource(data []byte) *source {
@@ -66,15 +67,15 @@ func parseSource(data []byte) *source {
 			blocks = blocks[:len(blocks)-1]
 		}
 		hidden := len(blocks) > 0 && blocks[len(blocks)-1].hidden
-		start := blockStart.FindStringSubmatch(st.code)
+		start := blockStart().FindStringSubmatch(st.code)
 		define := start != nil && (start[1] == "def" || start[1] == "class")
 		if start != nil {
-			blocks = append(blocks, block{st.indent, hidden || define || hiddenIf.MatchString(st.code)})
+			blocks = append(blocks, block{st.indent, hidden || define || hiddenIf().MatchString(st.code)})
 		}
 		if start != nil && !define {
 			// try: import settings
 			_, body, _ := cutTop(st.code, ':')
-			hidden = hidden || hiddenIf.MatchString(st.code)
+			hidden = hidden || hiddenIf().MatchString(st.code)
 			st.code, st.raw = body, st.raw[len(st.raw)-len(body):]
 			lead := len(body) - len(strings.TrimLeft(body, " \t"))
 			st.code, st.raw = st.code[lead:], st.raw[lead:]
@@ -87,15 +88,15 @@ func parseSource(data []byte) *source {
 
 func (s *source) bind(st statement, hidden, decorated bool) {
 	var found []binding
-	if m := definition.FindStringSubmatch(st.code); m != nil {
+	if m := definition().FindStringSubmatch(st.code); m != nil {
 		b := binding{kind: function, name: m[2], async: m[1] != "", decorated: decorated}
 		b.required, b.variadic = parameters(st.code[len(m[0]):])
 		found = []binding{b}
-	} else if m := classStart.FindStringSubmatch(st.code); m != nil {
+	} else if m := classStart().FindStringSubmatch(st.code); m != nil {
 		found = []binding{{kind: class, name: m[1]}}
-	} else if m := fromImport.FindStringSubmatch(st.code); m != nil {
+	} else if m := fromImport().FindStringSubmatch(st.code); m != nil {
 		found = s.from(strings.Join(strings.Fields(m[1]), ""), m[2])
-	} else if m := plainImport.FindStringSubmatch(st.code); m != nil {
+	} else if m := plainImport().FindStringSubmatch(st.code); m != nil {
 		found = s.plain(m[1])
 	} else {
 		found = assignments(st)
@@ -133,7 +134,7 @@ func (s *source) from(module, names string) (found []binding) {
 		item = strings.TrimSpace(item)
 		if item == "*" {
 			found = append(found, binding{kind: importedAll, module: module})
-		} else if m := importedItem.FindStringSubmatch(item); m != nil {
+		} else if m := importedItem().FindStringSubmatch(item); m != nil {
 			name := m[2]
 			if name == "" {
 				name = m[1]
@@ -152,7 +153,7 @@ func (s *source) from(module, names string) (found []binding) {
 
 func (s *source) plain(names string) (found []binding) {
 	for item := range strings.SplitSeq(names, ",") {
-		if m := importedItem.FindStringSubmatch(strings.TrimSpace(item)); m != nil {
+		if m := importedItem().FindStringSubmatch(strings.TrimSpace(item)); m != nil {
 			s.imports = append(s.imports, m[1])
 			name := m[2]
 			if name == "" {
@@ -170,7 +171,7 @@ func assignments(st statement) (found []binding) {
 	tuple := false
 	rest := st.code
 	for {
-		m := assignment.FindStringSubmatchIndex(rest)
+		m := assignment().FindStringSubmatchIndex(rest)
 		if m == nil {
 			break
 		}

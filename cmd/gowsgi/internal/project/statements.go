@@ -2,8 +2,9 @@ package project
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
+
+	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/lazyregexp"
 )
 
 // statement is a logical line of Python, or what stands between its semicolons.
@@ -41,7 +42,7 @@ type lexer struct {
 }
 
 // afterBracket is how a line begins that is not within brackets, whatever the brackets before it say.
-var afterBracket = regexp.MustCompile(`^(?:(?:async +)?def |class |import |from +[\w.]+ +import |@\w|try *:|with |return\b|raise |if +__name__|[A-Za-z_]\w* = [^\n]*[^,\s][ \t]*(?:\n|$))`)
+var afterBracket = lazyregexp.New(`^(?:(?:async +)?def |class |import |from +[\w.]+ +import |@\w|try *:|with |return\b|raise |if +__name__|[A-Za-z_]\w* = [^\n]*[^,\s][ \t]*(?:\n|$))`)
 
 // run reports false for a string that does not end.
 func (l *lexer) run() bool {
@@ -63,7 +64,7 @@ func (l *lexer) run() bool {
 			}
 		case '\n':
 			l.at++
-			if l.depth > 0 && !afterBracket.Match(l.text[l.at:]) {
+			if l.depth > 0 && !afterBracket().Match(l.text[l.at:]) {
 				l.code.WriteByte(' ')
 				l.raw.WriteByte(' ')
 				continue
