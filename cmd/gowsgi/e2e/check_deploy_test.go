@@ -53,7 +53,7 @@ var production = []string{"--workers=4", "--trusted-proxy=127.0.0.1", "--request
 var direct = []string{"--workers=4", "--bind=127.0.0.1:80 proxy-protocol", "--request-timeout=30s", "--access-log=-"}
 
 // runPython runs the virtualenv's, for a project in dir.
-func runPython(t *testing.T, dir string, args ...string) {
+func runPython(t testing.TB, dir string, args ...string) {
 	t.Helper()
 	c := exec.Command(filepath.Join(python.venv, "bin", "python"), args...)
 	c.Dir = dir
@@ -95,13 +95,7 @@ func djangoSite(t *testing.T) (dir string) {
 func writeFiles(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		save(t, filepath.Join(dir, name), text)
 	}
 }
 

@@ -30,11 +30,7 @@ def fail(request):
     User.objects.count()
     return HttpResponse("asked once")
 `)
-	c := exec.Command(filepath.Join(python.venv, "bin", "python"), "manage.py", "migrate")
-	c.Dir = dir
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	runPython(t, dir, "manage.py", "migrate")
 	p := dev(t, dir, options{})
 	p.until("/fail", "asked once")
 	p.until("/", "asked")

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -271,13 +270,8 @@ func TestDevSaysWhatItLookedForWhereThereIsNoApp(t *testing.T) {
 func djangoProject(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, args := range [][]string{{"startproject", "mysite", dir}, {"startapp", "polls"}} {
-		c := exec.Command(filepath.Join(python.venv, "bin", "python"), append([]string{"-m", "django"}, args...)...)
-		c.Dir = dir
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
+	runPython(t, dir, "-m", "django", "startproject", "mysite", ".")
+	runPython(t, dir, "-m", "django", "startapp", "polls")
 	save(t, filepath.Join(dir, "polls/views.py"), `from django.shortcuts import render
 
 

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,11 +13,7 @@ import (
 func TestAProjectThatDjangoMadeIsFoundAndLoads(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c := exec.Command(filepath.Join(python.venv, "bin", "python"), "-m", "django", "startproject", "mysite")
-	c.Dir = dir
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	runPython(t, dir, "-m", "django", "startproject", "mysite")
 	for _, from := range []string{filepath.Join(dir, "mysite"), dir} {
 		app := findAndLoad(t, from)
 		if app.Spec != "mysite.wsgi:application" || app.Framework != "Django" || app.Dir != filepath.Join(dir, "mysite") || app.Env["DJANGO_SETTINGS_MODULE"] != "mysite.settings" {
@@ -44,21 +39,12 @@ func TestAProjectThatDjangoMadeIsFoundAndLoads(t *testing.T) {
 
 func TestAFlaskFactoryIsFoundAndLoads(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"pyproject.toml":          "[project]\nname = \"My.Shop\"\n",
-		".flaskenv":               "SHOP_NAME=corner\n",
-		"src/my_shop/__init__.py": "from .factory import make_app\n",
-		"src/my_shop/factory.py":  "import os\nfrom flask import Flask\n\ndef make_app(name=os.environ['SHOP_NAME']):\n    return Flask(name)\n",
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := projectOf(t,
+		"pyproject.toml", "[project]\nname = \"My.Shop\"\n",
+		".flaskenv", "SHOP_NAME=corner\n",
+		"src/my_shop/__init__.py", "from .factory import make_app\n",
+		"src/my_shop/factory.py", "import os\nfrom flask import Flask\n\ndef make_app(name=os.environ['SHOP_NAME']):\n    return Flask(name)\n",
+	)
 	if app := findAndLoad(t, dir); app.Spec != "my_shop:make_app()" || app.Framework != "Flask" {
 		t.Errorf("%+v", app)
 	}
