@@ -83,6 +83,8 @@ e2e() {
   for tool in nginx logrotate systemd-analyze; do
     PATH=$PATH:/usr/sbin command -v "$tool" >/dev/null || echo "$tool is not installed: its test of scripts/deploy is skipped (in CI it fails)"
   done
+  command -v chromium >/dev/null || command -v google-chrome >/dev/null ||
+    echo "chromium is not installed: the tests of pages in a browser are skipped (in CI they fail)"
   GOWSGI_TEST_PYTHONS=$path go test -count=1 -timeout 25m ./cmd/gowsgi/e2e
   say "the demo site and the program of testdata/embed"
   GOWSGI_TEST_PYTHONS=$path go test -count=1 ./testdata/embed ./testdata/demo
