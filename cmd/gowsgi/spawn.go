@@ -15,6 +15,7 @@ import (
 
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/control"
 	"github.com/gowsgi/gowsgi/cmd/gowsgi/internal/supervisor"
+	"github.com/gowsgi/gowsgi/pyhost/template"
 )
 
 // workerProcess is a worker as the master sees it.
@@ -37,12 +38,32 @@ type workerProcess struct {
 	told, shut sync.Once
 }
 
-// spawn starts a worker process: this program once more, with the listeners and one end of a socket. What it runs on comes by the socket,
+// spawn starts a worker process: forked from the template where there is one, else this program once more. What it runs on comes by a socket,
 // never by its arguments or environment, which the app sees and passes on.
 func (m *master) spawn(number int) (supervisor.Process, error) {
 	if number >= mostWorkers { // those that drain have numbers too
 		return nil, fmt.Errorf("there are %d workers already", mostWorkers-1)
 	}
+	t := m.template.Load()
+	if t != nil && m.dev.lost(t) {
+		t = nil
+	}
+	w, err := m.spawnFrom(t, number)
+	if err != nil && m.ending.Err() != nil {
+		return nil, supervisor.ErrStopping
+	}
+	if err != nil && t != nil && m.dev != nil { // the template was ending just then, and a developer waits
+		w, err = m.spawnFrom(nil, number)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// spawnFrom starts a worker process with the listeners and one end of a socket of its own: of a template that ended, a process may be left
+// that got them as well, and it must see that nobody talks to it.
+func (m *master) spawnFrom(t *template.Template, number int) (*workerProcess, error) {
 	settings := *m.settings.Load()
 	settings.Worker = number
 	if settings.TLS != nil {
@@ -77,22 +98,18 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 	}
 	var process *os.Process
 	err = m.children.Start(func() (pid int, err error) {
-		if t := m.template.Load(); t != nil && !m.dev.lost(t) {
-			if pid, err = fork(m.ending, t, number, files[controlFD:]); err == nil {
-				process, err = os.FindProcess(pid)
-			}
-			if err == nil || m.dev == nil {
-				return pid, err
-			} // else the template was ending already, and a developer waits
+		if t != nil {
+			pid, err = fork(m.ending, t, number, files[controlFD:])
+		} else {
+			pid, _, err = syscall.StartProcess("/proc/self/exe", []string{workerName + strconv.Itoa(number)}, &syscall.ProcAttr{
+				Env: os.Environ(), Files: files,
+				Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is the master's
+			})
+			err = os.NewSyscallError("fork/exec", err)
 		}
-		pid, _, err = syscall.StartProcess("/proc/self/exe", []string{workerName + strconv.Itoa(number)}, &syscall.ProcAttr{
-			Env: os.Environ(), Files: files,
-			Sys: &syscall.SysProcAttr{Setpgid: true}, // a terminal's Ctrl-C is the master's
-		})
-		if err != nil {
-			return 0, os.NewSyscallError("fork/exec", err)
+		if err == nil {
+			process, err = os.FindProcess(pid)
 		}
-		process, err = os.FindProcess(pid)
 		return pid, err
 	})
 	if err != nil {

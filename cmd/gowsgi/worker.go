@@ -92,6 +92,8 @@ func (w *worker) connect() error {
 	}
 	m, err := w.control.Receive()
 	switch {
+	case err == io.EOF: // the master ended, or gave it up
+		return errEnd
 	case err != nil:
 		return err
 	case m.Kind != control.Settings: // told to end before it began

@@ -76,7 +76,7 @@ type reload struct {
 	waiters []chan error
 }
 
-// ErrStopping is the answer to a reload while the pool stops.
+// ErrStopping is the answer to a reload while the pool stops. Options.Start returns it where Stop is about to be called.
 var ErrStopping = errors.New("the server is stopping")
 
 // New makes a pool.

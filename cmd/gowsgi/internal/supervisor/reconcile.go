@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -106,7 +107,11 @@ func (p *Pool) freeNumber() int {
 func (p *Pool) start() {
 	number := p.freeNumber()
 	w, err := p.o.Start(number)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrStopping):
+		p.notBefore = time.Now().Add(firstBackoff)
+		return
+	case err != nil:
 		p.fail(p.generation, fmt.Errorf("worker %d can't be started: %w", number, err))
 		return
 	}
