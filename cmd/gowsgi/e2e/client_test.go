@@ -29,12 +29,17 @@ func (s *server) dial(t testing.TB) *client {
 		t.Fatalf("%v\n%s", err, s.tail(20))
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(60 * time.Second))
-	return &client{t, c, bufio.NewReaderSize(c, 65536)}
+	made := &client{t, c, bufio.NewReaderSize(c, 65536)}
+	made.limit()
+	return made
 }
+
+// limit bounds what is sent and received from now on.
+func (c *client) limit() { _ = c.SetDeadline(time.Now().Add(60 * time.Second)) }
 
 func (c *client) send(raw string) {
 	c.t.Helper()
+	c.limit()
 	if _, err := io.WriteString(c.Conn, raw); err != nil {
 		c.t.Fatalf("send: %v", err)
 	}

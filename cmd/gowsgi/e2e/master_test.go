@@ -32,11 +32,6 @@ func TestWithoutTheirMasterWorkersFinishWhatTheyHoldAndANewMasterBindsAtOnce(t *
 	if r, _ := next.get(t, "/short"); r.status != 200 {
 		t.Errorf("the new server: %d", r.status)
 	}
-	for _, pid := range workers {
-		if gone(pid) {
-			t.Error("a worker ended with requests in hand")
-		}
-	}
 	open()
 	for _, c := range inHand {
 		if r := c.head("GET"); r.status != 200 || r.body() != "short" {
