@@ -186,7 +186,7 @@ func (c *conn) readHead() (n int, ok bool) {
 	armed := false
 	for {
 		if c.r < c.w {
-			c.arrived()
+			c.arrived(nil)
 			n, status := scan.scan(c.in.b[c.r:c.w])
 			if status != 0 {
 				return 0, c.refuseHead(status, nil, c.in.b[c.r:c.w])

@@ -138,7 +138,7 @@ func (c *conn) loopMayParse() bool {
 // loopServe gives a simple request to the app. What it does not take is left in the buffer for a goroutine, which looks at it anew.
 func (c *conn) loopServe(p *poller) loopResult {
 	s, q := c.s, &p.q
-	c.arrived()
+	c.arrived(p)
 	scan := headScanner{limits: &s.head}
 	n, status := scan.scan(c.in.b[c.r:c.w])
 	if status != 0 || n == 0 || s.draining.Load() || c.how != endKeep || c.ready.Load()&woken != 0 {

@@ -5,7 +5,9 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
+	"github.com/gowsgi/gowsgi/gateway/accesslog"
 	"github.com/gowsgi/gowsgi/pyhost"
 )
 
@@ -20,6 +22,7 @@ type poller struct {
 	ended bool    // guarded by Server.mu
 	in    *buffer // what the loop reads into
 	q     request
+	woke  time.Duration // see now; 0: not looked yet
 
 	events  *pyhost.EventLoan // the app's, where it lends them
 	eventFD int               // of events; else -1
@@ -117,6 +120,7 @@ func (p *poller) run() {
 				p.asleep(errno == 0)
 				return errno != 0
 			}
+			p.woke = 0
 			conns := *p.conns.Load()
 			for i := range events[:n] {
 				if int(events[i].Fd) == p.eventFD {
@@ -127,6 +131,17 @@ func (p *poller) run() {
 			}
 		}
 	})
+}
+
+// now is the access log's clock. The loop looks at it once for all that it was woken for; a nil poller each time.
+func (p *poller) now() time.Duration {
+	if p == nil {
+		return accesslog.Now()
+	}
+	if p.woke == 0 {
+		p.woke = accesslog.Now()
+	}
+	return p.woke
 }
 
 func (p *poller) asleep(asleep bool) {

@@ -25,10 +25,10 @@ type arrival struct {
 	before int64         // bytes that came before it
 }
 
-// arrived notes, once for each request, that its first bytes are in the read buffer.
-func (c *conn) arrived() {
+// arrived notes, once for each request, that its first bytes are in the read buffer. p is nil but on the loop.
+func (c *conn) arrived(p *poller) {
 	if c.s.AccessLog != nil && c.arrival.at == 0 {
-		c.arrival = arrival{accesslog.Now(), c.received - int64(c.w-c.r)}
+		c.arrival = arrival{p.now(), c.received - int64(c.w-c.r)}
 	}
 }
 

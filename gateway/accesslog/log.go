@@ -21,8 +21,8 @@ type Options struct {
 }
 
 const (
-	mostWaiting = 1 << 20                // bytes that wait to be written; further lines are lost
-	writeAt     = 64 << 10               // bytes that are written at once
+	mostWaiting = 4 << 20                // bytes that wait to be written; further lines are lost
+	writeAt     = 512 << 10              // bytes that are written at once: to wake the writer costs far more than to write
 	writeAfter  = 100 * time.Millisecond // the longest that a line waits for others
 	tellEvery   = time.Minute            // of lines that were lost
 )

@@ -89,8 +89,7 @@ func TestASlowWriterHoldsNobodyAndLinesThatDoNotFitAreCounted(t *testing.T) {
 	s, told := &sink{open: make(chan struct{})}, &sink{}
 	l := New(s, Options{Format: mustParse(t, "%{x}e"), Logger: slog.New(slog.NewTextHandler(told, nil))})
 	e := &Entry{Environ: record("x", strings.Repeat("y", 1000))}
-	const entries = 5000
-	for range entries {
+	for range 3 * mostWaiting / 1000 {
 		l.Add(e)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
