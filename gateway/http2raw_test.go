@@ -30,7 +30,7 @@ func (ts *testServer) dial2raw() *client2raw {
 		ts.t.Fatal(err)
 	}
 	conn := tls.Client(nc, clientTLS("h2"))
-	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	ts.t.Cleanup(func() { _ = nc.Close() })
 	c := &client2raw{Framer: http2.NewFramer(conn, conn), conn: conn, t: ts.t}
 	c.pack = hpack.NewEncoder(&c.text)

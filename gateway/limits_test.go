@@ -45,15 +45,13 @@ func TestALogThatCanNotBeWrittenHoldsUpNobodyElse(t *testing.T) {
 	bad, good := ts.dial(), ts.dial()
 	bad.send("GET /bad HTTP/1.1\r\nHost: h\r\n\r\n")
 	waitFor(t, "the bad response is there", func() bool { return ts.calls.Load() > 0 })
-	timer := time.AfterFunc(time.Second, func() { close(w.open) })
-	start := time.Now()
+	timer := time.AfterFunc(10*time.Second, func() { close(w.open) })
 	good.send("GET /good HTTP/1.1\r\nHost: h\r\n\r\n")
 	good.want(200, "hello /good")
-	if d := time.Since(start); d > 500*time.Millisecond {
-		t.Errorf("another client waited %v for the log", d)
-	}
 	if timer.Stop() {
 		close(w.open)
+	} else {
+		t.Error("another client waited for the log")
 	}
 	bad.want(500, "500 Internal Server Error\n")
 }
@@ -93,7 +91,7 @@ func (x *heldExchange) Take(out *pyhost.Output) {
 func TestTheIdleTimeoutHoldsWhereABodyEndsWhileItsResponseIsWritten(t *testing.T) {
 	taking, goOn := make(chan struct{}), make(chan struct{})
 	ts := serve(t, hello, func(s *Server) {
-		s.StreamInput, s.IdleTimeout, s.App = true, 50*time.Millisecond, heldApp{s.App.(*fakeApp), taking, goOn}
+		s.StreamInput, s.IdleTimeout, s.App = true, shortTimeout, heldApp{s.App.(*fakeApp), taking, goOn}
 	})
 	c := ts.dial()
 	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n")
@@ -114,7 +112,6 @@ func TestTheIdleTimeoutHoldsWhereABodyEndsWhileItsResponseIsWritten(t *testing.T
 	waitFor(t, "the body is about to be given to the app", func() bool { return !wants(false) })
 	close(goOn)
 	c.want(200, "hello /")
-	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 	c.wantClosed()
 }
 
@@ -211,7 +208,7 @@ func TestAClientThatDoesNotCloseIsLingeredForOnce(t *testing.T) {
 		defer ts.mu.Unlock()
 		return len(ts.conns) == 0
 	})
-	if d := time.Since(start); d > lingerTimeout*3/2 {
+	if d := time.Since(start); d >= 2*lingerTimeout {
 		t.Errorf("after %v", d)
 	}
 }

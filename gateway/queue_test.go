@@ -77,7 +77,7 @@ func (h *hosted) wantSeen(want string) {
 }
 
 func TestARequestThatWaitsTooLongInTheQueueIsAnswered503AndNeverRuns(t *testing.T) {
-	h := hostJob{Threads: 2, Queue: 500 * time.Millisecond}.start(t, queueApp)
+	h := hostJob{Threads: 2, Queue: 3 * time.Second}.start(t, queueApp)
 	first, second := h.waiting("/wait"), h.waiting("/wait")
 	third := h.ask("/third")
 	if resp := third.want(503, "503 Service Unavailable\n"); resp.Header.Get("Retry-After") != "1" || resp.Close {

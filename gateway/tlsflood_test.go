@@ -211,9 +211,7 @@ func TestKeyUpdatesOnEndHoldUpNobodyElse(t *testing.T) {
 		_, err := raw.Write(flood)
 		ended <- err
 	}()
-	for range 10 {
-		other.get("/")
-	}
+	other.get("/")
 	select {
 	case err := <-ended:
 		t.Fatalf("another client was answered when all %d bytes were read; %v", len(flood), err)

@@ -152,7 +152,7 @@ func TestACertificateIsRenewedWithoutARestartAndAfterAnUpgrade(t *testing.T) {
 	a.Reach(plainPort, tlsPort)
 	c := acmeClient(t, a, tlsPort)
 	acmeWait(t, c, "hello")
-	before := s.workers()
+	before := s.waitServing(t, 2)
 	serials := map[string]bool{}
 	seen := func(n int) {
 		t.Helper()
@@ -166,7 +166,7 @@ func TestACertificateIsRenewedWithoutARestartAndAfterAnUpgrade(t *testing.T) {
 		}
 	}
 	seen(2)
-	if after := s.workers(); !slices.Equal(before, after) {
+	if after := s.waitServing(t, 2); !slices.Equal(before, after) {
 		t.Errorf("workers %v, then %v", before, after)
 	}
 	s.signal(t, syscall.SIGUSR2)

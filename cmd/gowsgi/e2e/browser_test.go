@@ -84,7 +84,7 @@ func newTab(t testing.TB, parent context.Context, url string, o ...chromedp.Cont
 	var closeTab, timeout context.CancelFunc
 	b.ctx, closeTab = chromedp.NewContext(parent, append(o, chromedp.WithListener(b.hear))...)
 	t.Cleanup(closeTab)
-	b.ctx, timeout = context.WithTimeout(b.ctx, 90*time.Second)
+	b.ctx, timeout = context.WithTimeout(b.ctx, 5*time.Minute)
 	t.Cleanup(timeout)
 	// What the page opens is kept, for the tests to look at.
 	call(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `

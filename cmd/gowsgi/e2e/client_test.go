@@ -35,7 +35,7 @@ func (s *server) dial(t testing.TB) *client {
 }
 
 // limit bounds what is sent and received from now on.
-func (c *client) limit() { _ = c.SetDeadline(time.Now().Add(60 * time.Second)) }
+func (c *client) limit() { _ = c.SetDeadline(time.Now().Add(2 * time.Minute)) }
 
 func (c *client) send(raw string) {
 	c.t.Helper()

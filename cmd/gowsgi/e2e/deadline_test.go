@@ -21,12 +21,16 @@ func (s *server) newWorker(t *testing.T) {
 
 func TestAWorkerWithStuckThreadsServesOnAndIsReplaced(t *testing.T) {
 	t.Parallel()
-	s := start(t, "stuck", options{args: []string{"--threads", "4", "--request-timeout", "2s", "--max-stuck", "3", "--graceful-timeout", "10s"}})
+	s := start(t, "stuck", options{args: []string{"--threads", "4", "--request-timeout", "8s", "--max-stuck", "3", "--graceful-timeout", "10s"}})
 	first := s.getOK(t, "/pid")
 	others, done := make(chan error, 1), make(chan struct{})
 	go func() { others <- s.askUntil(done) }()
-	for _, path := range []string{"/sleep", "/call", "/loop"} {
-		if r := s.dial(t).do("GET", path+"?who", ""); r.status != 504 {
+	stuck := map[string]*client{"/sleep": s.dial(t), "/call": s.dial(t), "/loop": s.dial(t)}
+	for path, c := range stuck {
+		c.request("GET", path+"?who", "")
+	}
+	for path, c := range stuck {
+		if r := c.head("GET"); r.status != 504 {
 			t.Errorf("%s: %d", path, r.status)
 		}
 		s.waitLog(t, "GET "+path+"?who")

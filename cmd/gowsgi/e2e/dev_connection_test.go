@@ -51,6 +51,7 @@ func TestAPageThatStaysOldIsNotLoadedForEver(t *testing.T) {
 	p := dev(t, browsedProject(t), options{args: []string{"--no-inject"}})
 	b := openTab(t, p.url("/old"))
 	b.until("JSON.parse(sessionStorage.gowsgi).times == 4 && streams[0].readyState == 1")
+	eventually(t, "four requests", func() bool { return p.countLog("GET /old") >= 4 })
 	if n := p.countLog("GET /old"); n != 4 {
 		t.Errorf("the page was loaded %d times", n)
 	}

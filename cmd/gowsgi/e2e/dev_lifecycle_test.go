@@ -175,7 +175,7 @@ func TestReloadsLeaveNothingInTheMaster(t *testing.T) {
 	fds, threads := count("fd"), count("task")
 	reloads(5, 25)
 	eventually(t, "as many descriptors as before", func() bool { return count("fd") <= fds })
-	if now := count("task"); now > threads+4 { // Go starts one where others wait in the kernel
+	if now := count("task"); now > threads+10 { // Go starts one where others wait in the kernel
 		t.Errorf("%d threads, %d before", now, threads)
 	}
 }

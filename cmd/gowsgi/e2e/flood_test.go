@@ -47,6 +47,7 @@ func (s *server) honest(t testing.TB, target, want string) (stop func() (int64, 
 
 // once makes one request, on any goroutine.
 func (c *client) once(target, want string) error {
+	c.limit()
 	if _, err := fmt.Fprintf(c.Conn, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", target); err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 // eventually polls until ok, for a state that nothing announces.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	if !within(20*time.Second, ok) {
-		t.Fatalf("not within 20 s: %s", what)
+	if !within(60*time.Second, ok) {
+		t.Fatalf("not within 60 s: %s", what)
 	}
 }
 

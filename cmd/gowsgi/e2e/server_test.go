@@ -350,7 +350,7 @@ func (s *server) stop() []string {
 			return
 		}
 		if !s.opts.leftover {
-			if left := sessionProcesses(s.cmd.Process.Pid); len(left) > 0 && !within(3*time.Second, func() bool { left = sessionProcesses(s.cmd.Process.Pid); return len(left) == 0 }) {
+			if left := sessionProcesses(s.cmd.Process.Pid); len(left) > 0 && !within(20*time.Second, func() bool { left = sessionProcesses(s.cmd.Process.Pid); return len(left) == 0 }) {
 				add("left processes behind: %s", strings.Join(left, ", "))
 				for _, p := range left {
 					if pid, err := strconv.Atoi(strings.Fields(p)[0]); err == nil {
@@ -361,7 +361,7 @@ func (s *server) stop() []string {
 		}
 		select {
 		case <-s.log.ended:
-		case <-time.After(3 * time.Second):
+		case <-time.After(20 * time.Second):
 			if !s.opts.leftover {
 				add("its log has no end: something still holds it open")
 			}

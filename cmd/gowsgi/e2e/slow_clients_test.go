@@ -25,7 +25,6 @@ func TestAnUploadOf1GiBKeepsTheProcessUnder100MiBAboveIdle(t *testing.T) {
 			size = gib / 4
 		}
 		c := s.dial(t)
-		_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 		var reply string
 		peak := peakAboveKiB(t, s.pid, func() {
 			if framing == "chunked" {
@@ -36,6 +35,7 @@ func TestAnUploadOf1GiBKeepsTheProcessUnder100MiBAboveIdle(t *testing.T) {
 			sum.Reset()
 			for sent := 0; sent < size; sent += len(piece) {
 				sum.Write(piece)
+				c.limit()
 				if framing == "chunked" {
 					c.send(fmt.Sprintf("%x\r\n%s\r\n", len(piece), piece))
 				} else if _, err := c.Write(piece); err != nil {
@@ -64,7 +64,6 @@ func TestADownloadOf1GiBToASlowReaderKeepsTheProcessUnder100MiBAboveIdle(t *test
 	for _, path := range []string{"/generator", "/list"} {
 		sum := sha256.New()
 		c := s.dial(t)
-		_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 		peak := peakAboveKiB(t, s.pid, func() {
 			r := c.do("GET", path+"?1024", "")
 			// Slow at first: 64 KiB at a time with a pause, so that the generator is far ahead; then as fast as it goes.
@@ -77,9 +76,12 @@ func TestADownloadOf1GiBToASlowReaderKeepsTheProcessUnder100MiBAboveIdle(t *test
 				}
 				time.Sleep(25 * time.Millisecond)
 			}
-			m, err := io.CopyN(sum, c.r, gib-n)
-			if n += m; err != nil || r.status != 200 {
-				t.Fatalf("%d after %d bytes: %v", r.status, n, err)
+			for n < gib {
+				c.limit()
+				m, err := io.CopyN(sum, c.r, min(gib-n, gib/32))
+				if n += m; err != nil || r.status != 200 {
+					t.Fatalf("%d after %d bytes: %v", r.status, n, err)
+				}
 			}
 		})
 		if got := fmt.Sprintf("%x", sum.Sum(nil)); got != want {

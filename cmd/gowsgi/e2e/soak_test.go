@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,7 +49,8 @@ func TestReloadsRecyclesAndKillsAtRandomCostOnlyWhatTheKilledWorkersHadInHand(t 
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	load := d.load(t)
-	var kills []time.Time
+	type kill struct{ before, dead time.Time }
+	var kills []kill
 	counts := map[string]int{}
 	early := int64(0)
 	begin, whole := time.Now(), soakTime(t)
@@ -62,8 +64,10 @@ func TestReloadsRecyclesAndKillsAtRandomCostOnlyWhatTheKilledWorkersHadInHand(t 
 		case action < 5:
 			counts["kills"]++
 			pids := d.waitServing(t, workers)
-			kills = append(kills, time.Now())
-			_ = syscall.Kill(pids[random.IntN(len(pids))], syscall.SIGKILL)
+			victim, before := pids[random.IntN(len(pids))], time.Now()
+			_ = syscall.Kill(victim, syscall.SIGKILL)
+			eventually(t, "the killed worker is gone", func() bool { return gone(victim) })
+			kills = append(kills, kill{before, time.Now()})
 		case action < 6:
 			counts["workers more and less"]++
 			for sig, said := range map[syscall.Signal]string{syscall.SIGTTIN: "one worker more", syscall.SIGTTOU: "one worker less"} {
@@ -84,11 +88,7 @@ func TestReloadsRecyclesAndKillsAtRandomCostOnlyWhatTheKilledWorkersHadInHand(t 
 	answered, failures := load.end(t)
 	t.Logf("%v in %v; %d answered, %d failed; PSS %d and %d MiB", counts, whole, answered, len(failures), early>>10, late>>10)
 	for _, f := range failures {
-		explained := false
-		for _, at := range kills {
-			explained = explained || f.began.Before(at.Add(100*time.Millisecond)) && f.began.After(at.Add(-time.Second))
-		}
-		if !explained {
+		if !slices.ContainsFunc(kills, func(k kill) bool { return !f.began.After(k.dead) && f.ended.After(k.before) }) {
 			t.Errorf("no worker was killed then: %v", f)
 		}
 	}

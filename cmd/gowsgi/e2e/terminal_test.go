@@ -81,7 +81,7 @@ func (term *terminal) Write(p []byte) (int, error) {
 // expect waits for a text after all that it was called for before, and returns what was written up to its end.
 func (term *terminal) expect(text string) string {
 	term.t.Helper()
-	before, ok := term.find(text, 20*time.Second)
+	before, ok := term.find(text, 60*time.Second)
 	if !ok {
 		term.t.Fatalf("%q does not come on the terminal:\n%q", text, before)
 	}
@@ -167,7 +167,7 @@ func (p *devProject) take(c <-chan answer) answer {
 			p.t.Fatal(a.err)
 		}
 		return a
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		p.t.Fatalf("no response:\n%s", p.tail(40))
 		panic("not reached")
 	}

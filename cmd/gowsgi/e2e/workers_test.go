@@ -52,7 +52,7 @@ func TestAKilledWorkerIsReplacedWithinASecondOfItsImportTime(t *testing.T) {
 	began := time.Now()
 	d := deploy(t, 1, options{})
 	start := time.Since(began) // Python's start and the import are the most of it
-	quickest := time.Hour // the machine may be busy with something else just then
+	quickest := time.Hour      // the machine may be busy with something else just then
 	for range 3 {
 		killed := time.Now()
 		killHard(t, d.workers()[0])
@@ -68,10 +68,10 @@ func TestWorkersThatDoNotStartAreTriedMoreAndMoreSeldomWhileOthersServe(t *testi
 	t.Parallel()
 	d := deploy(t, 2, options{})
 	write(t, filepath.Join(d.folder, "release.py"), "raise RuntimeError('not today')\n")
+	began := time.Now()
 	killHard(t, d.workers()[0])
 	left := d.workers()
 	const tried = "a worker did not start; trying again"
-	began := time.Now()
 	eventually(t, "four tries", func() bool { return d.countLog(tried) >= 4 })
 	if took := time.Since(began); took < 700*time.Millisecond { // 100, 200 and 400 ms between
 		t.Errorf("four tries within %v", took)

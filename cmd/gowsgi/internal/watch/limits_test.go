@@ -158,14 +158,17 @@ func TestAtRestItTakesNoTime(t *testing.T) {
 		must(t, unix.Getrusage(unix.RUSAGE_SELF, &u))
 		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	runtime.GC() // not in what follows
-	before := used()
-	select {
-	case c := <-w.Changes():
-		t.Errorf("got %q", c.Paths)
-	case <-time.After(time.Second):
+	least := time.Second
+	for range 3 { // a second in which the runtime did nothing of its own is among them
+		before := used()
+		select {
+		case c := <-w.Changes():
+			t.Errorf("got %q", c.Paths)
+		case <-time.After(time.Second):
+		}
+		least = min(least, used()-before)
 	}
-	if took := used() - before; took > 20*time.Millisecond {
-		t.Errorf("it took %s of a second", took)
+	if least > 20*time.Millisecond {
+		t.Errorf("it took %s of a second", least)
 	}
 }
