@@ -180,11 +180,12 @@ func listenAll(binds []bind) ([]*inherited, error) {
 			closeAll(all)
 			return nil, err
 		}
-		file := ""
+		path := ""
 		if b.network == "unix" && !b.isAbstract() {
-			file = b.address
+			ln.(*net.UnixListener).SetUnlinkOnClose(false) // see socketFile
+			path = b.address
 		}
-		all = append(all, &inherited{ln, b.bound(ln), file, b.words})
+		all = append(all, &inherited{Listener: ln, address: b.bound(ln), file: madeSocket(path), words: b.words})
 	}
 	return all, nil
 }

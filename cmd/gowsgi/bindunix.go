@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -49,6 +51,32 @@ func (b bind) listenUnix() (net.Listener, error) {
 		return nil, err
 	}
 	return ln, nil
+}
+
+// socketFile is the file of a unix socket that this server made.
+type socketFile struct {
+	path string // from the root on: the current folder may be another in the end; "": none
+	made fs.FileInfo
+	once sync.Once
+}
+
+// madeSocket is the file at a path, "" for none.
+func madeSocket(path string) *socketFile {
+	f := &socketFile{}
+	if path != "" {
+		f.path, _ = filepath.Abs(path)
+		f.made, _ = os.Lstat(path)
+	}
+	return f
+}
+
+// remove removes the file, once, unless something else is there now.
+func (f *socketFile) remove() {
+	f.once.Do(func() {
+		if st, err := os.Lstat(f.path); err == nil && os.SameFile(st, f.made) {
+			_ = os.Remove(f.path)
+		}
+	})
 }
 
 // giveSocket gives a unix socket that was made with mode 0 its owner, where that is not -1, and its mode. It works on one descriptor: a link

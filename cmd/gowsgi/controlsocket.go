@@ -54,7 +54,7 @@ func controlPath(flag, address string) string {
 const longestSocket = 107
 
 // listenControl makes the control socket, for this user alone.
-func listenControl(path string) (*net.UnixListener, error) {
+func listenControl(path string) (*inherited, error) {
 	dir := filepath.Dir(path)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("the control socket's folder: %w", err)
@@ -77,7 +77,8 @@ func listenControl(path string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the control socket: %w", err)
 	}
-	return ln, nil
+	ln.SetUnlinkOnClose(false) // see socketFile
+	return &inherited{Listener: ln, file: madeSocket(path)}, nil
 }
 
 // onlyOurs refuses a folder that somebody else made in a place where all may write, or may change.

@@ -55,19 +55,6 @@ func union(a, b []string) []string {
 	return slices.Compact(all)
 }
 
-// lost says whether a template has ended: a worker without one takes longer, and that until there is another. A nil devMaster waits for that.
-func (d *devMaster) lost(t *template.Template) bool {
-	if d == nil {
-		return false
-	}
-	select {
-	case <-t.Done():
-		return true
-	default:
-		return false
-	}
-}
-
 // devTemplateTimeout is how long a template may take to import the framework.
 const devTemplateTimeout = 2 * time.Minute
 
@@ -99,7 +86,6 @@ func (d *devMaster) exchangeTemplate(s *workerSettings) error {
 		d.m.settings.Store(s)
 		if before := d.m.template.Swap(t); before != nil {
 			before.Stop()
-			d.m.children.Forget(before.Pid())
 		}
 		go d.m.keepTemplate(t)
 		return nil

@@ -34,7 +34,7 @@ type master struct {
 	pidFile    *pidfile.File
 	systemd    *systemd.Notifier
 	children   *reaper.Children
-	commands   *net.UnixListener
+	commands   *inherited    // the control socket
 	before     *upgradeState // nil where this program did not take another's place
 	handover   [2]int        // descriptors
 	loads      loads
@@ -42,6 +42,7 @@ type master struct {
 	listeners  []*inherited
 	settings   atomic.Pointer[workerSettings]    // for workers to come
 	template   atomic.Pointer[template.Template] // nil without --preload
+	kept       atomic.Pointer[template.Template] // that keepTemplate has replaced when it ends
 	collects   sync.Once
 	pool       *supervisor.Pool
 	signals    chan os.Signal
@@ -54,15 +55,22 @@ type master struct {
 	tickets    certs.TicketKeeper
 	ending     context.Context // over when a signal ends the server
 	end        func()
-	dev        *devMaster // nil: it is no development server
+	closing    sync.RWMutex // held for reading while a worker is given the listeners
+	dev        *devMaster   // nil: it is no development server
 }
 
 // inherited is a listener that workers inherit. The master never accepts.
 type inherited struct {
 	net.Listener
-	address string // as --bind has it, but with the port that was found for 0
-	file    string // that this process made: of a unix socket; else ""
+	address string      // as --bind has it, but with the port that was found for 0
+	file    *socketFile // its path, where this server made that
 	words   bindWords
+}
+
+// Close removes the socket's file too.
+func (l *inherited) Close() error {
+	l.file.remove()
+	return l.Listener.Close()
 }
 
 // fd is its descriptor, for as long as it is open.
@@ -149,7 +157,9 @@ func (m *master) handleSignals() {
 				continue
 			}
 			go func() {
-				m.log.Error("the upgrade failed; all goes on as before", "error", m.upgrade())
+				if err := m.upgrade(); !errors.Is(err, supervisor.ErrStopping) {
+					m.log.Error("the upgrade failed; all goes on as before", "error", err)
+				}
 			}()
 		case syscall.SIGPWR:
 			m.tellAll(control.Stacks)
@@ -189,9 +199,9 @@ func (m *master) stop(sig os.Signal, quick bool) {
 	}
 	m.end()
 	m.notify(m.systemd.Stopping())
-	for _, l := range m.listeners { // new clients are refused, or go to another server
-		_ = l.Close()
-	}
+	m.closing.Lock()
+	closeAll(m.listeners) // new clients are refused, or go to another server
+	m.closing.Unlock()
 	m.pool.Stop(quick)
 }
 
@@ -213,6 +223,9 @@ func (m *master) reload() error {
 	}
 	if err == nil {
 		err = m.exchange(settings)
+	}
+	if errors.Is(err, supervisor.ErrStopping) {
+		return err
 	}
 	m.notify(m.systemd.Ready(m.status()))
 	if err != nil {
@@ -237,17 +250,12 @@ func (m *master) exchange(settings *workerSettings) error {
 		m.settings.Store(before)
 		m.template.Store(templateBefore)
 		unused = t
-		if templateBefore != nil {
-			select {
-			case <-templateBefore.Done(): // meanwhile, when it seemed that nobody needed it
-				go m.keepTemplate(templateBefore)
-			default:
-			}
+		if hasEnded(templateBefore) { // meanwhile, when it seemed that nobody needed it
+			go m.keepTemplate(templateBefore)
 		}
 	}
 	if unused != nil {
 		unused.Stop()
-		m.children.Forget(unused.Pid())
 	}
 	if err == nil {
 		go m.keepTemplate(t)

@@ -139,7 +139,9 @@ func (m *master) listen(passed []net.Listener) (err error) {
 		return &codeError{exitUsage, err}
 	}
 	for i, ln := range passed {
-		m.listeners = append(m.listeners, &inherited{ln, strings.TrimPrefix(listenerURL(ln), "http://"), "", words[i]})
+		m.listeners = append(m.listeners, &inherited{
+			Listener: ln, address: strings.TrimPrefix(listenerURL(ln), "http://"), file: madeSocket(""), words: words[i],
+		})
 	}
 	m.log.Info("systemd's sockets are served; of --bind only the words after their addresses count")
 	return nil
@@ -150,7 +152,7 @@ func (m *master) become(identity *privileges.Identity) error {
 	paths := []string{m.logPath, m.accessPath, controlPath(m.c.ControlSocket, m.listeners[0].address)}
 	for _, l := range m.listeners {
 		if l.words.user == "" && l.words.group == "" {
-			paths = append(paths, l.file)
+			paths = append(paths, l.file.path)
 		}
 	}
 	for _, path := range paths {
@@ -176,6 +178,7 @@ func (m *master) become(identity *privileges.Identity) error {
 // close undoes what open made.
 func (m *master) close() {
 	m.dev.close()
+	m.end()
 	if t := m.template.Load(); t != nil {
 		t.Stop()
 	}

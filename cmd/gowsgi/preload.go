@@ -43,6 +43,19 @@ func (p *preload) Decode(ctx *kong.DecodeContext) error {
 // forkTimeout is how long a template may take to fork.
 const forkTimeout = 30 * time.Second
 
+// hasEnded says whether a template has; nil has not.
+func hasEnded(t *template.Template) bool {
+	if t == nil {
+		return false
+	}
+	select {
+	case <-t.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // startTemplate starts a template where the settings ask for one.
 func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
 	if !s.Preload && m.dev == nil {
@@ -50,7 +63,7 @@ func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
 	}
 	o := template.Options{
 		Python: s.Python, Args: s.PythonArgs, Dir: s.Dir, Multiprocess: s.Multiprocess, Warmup: s.Warmup, Force: s.PreloadForce,
-		Files: firstListener - controlFD + len(m.listeners), Logger: m.log.With("process", "template"), Child: m.children.Start,
+		Files: firstListener - controlFD + len(m.listeners), Logger: m.log.With("process", "template"), Child: m.children.Start, Ended: m.children.Forget,
 	}
 	if m.dev != nil {
 		m.dev.template(&o)
@@ -66,6 +79,7 @@ func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
 		defer cancel()
 	}
 	t, err := template.Start(ctx, o)
+	m.collectOrphans() // they come here from now on
 	var load *pyhost.LoadError
 	var start *pyhost.StartError
 	if errors.As(err, &load) || errors.As(err, &start) {
@@ -77,7 +91,6 @@ func (m *master) startTemplate(s *workerSettings) (*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.collectOrphans() // they come here from now on
 	return t, nil
 }
 
@@ -92,20 +105,20 @@ func (m *master) keepTemplate(t *template.Template) {
 	if t == nil {
 		return
 	}
+	m.kept.Store(t)
 	<-t.Done()
-	m.children.Forget(t.Pid())
 	if m.dev != nil && m.isEndingSoon() {
 		return
 	}
-	for retry := firstTemplateRetry; m.template.Load() == t && m.last.Load() == 0; retry = min(2*retry, lastTemplateRetry) {
+	for retry := firstTemplateRetry; m.template.Load() == t && m.ending.Err() == nil; retry = min(2*retry, lastTemplateRetry) {
 		m.log.Error("the template process ended by itself; a new one is started", "pid", t.Pid())
 		next, err := m.startTemplate(m.settings.Load())
 		if err == nil {
-			if m.template.CompareAndSwap(t, next) {
+			switch {
+			case m.template.CompareAndSwap(t, next):
 				go m.keepTemplate(next)
-			} else {
+			case next != nil: // a reload made one
 				next.Stop()
-				m.children.Forget(next.Pid())
 			}
 			return
 		}

@@ -163,7 +163,7 @@ func (m *master) serve(log io.Writer) error {
 	told := !stop()
 	opened()
 	switch {
-	case told && err != nil:
+	case told && (err != nil || m.before == nil): // else there are workers of the program before this one
 		return &codeError{code: exitFine}
 	case err != nil:
 		return err

@@ -45,17 +45,19 @@ func (m *master) spawn(number int) (supervisor.Process, error) {
 		return nil, fmt.Errorf("there are %d workers already", mostWorkers-1)
 	}
 	t := m.template.Load()
-	if t != nil && m.dev.lost(t) {
+	if m.dev != nil && hasEnded(t) { // a developer waits
 		t = nil
 	}
 	w, err := m.spawnFrom(t, number)
-	if err != nil && m.ending.Err() != nil {
-		return nil, supervisor.ErrStopping
+	switch {
+	case err == nil:
+		return w, nil
+	case m.ending.Err() != nil, m.dev == nil && t != nil && hasEnded(t) && m.kept.Load() == t: // there will be another
+		return nil, supervisor.ErrNotNow
+	case m.dev == nil || t == nil:
+		return nil, err
 	}
-	if err != nil && t != nil && m.dev != nil { // the template was ending just then, and a developer waits
-		w, err = m.spawnFrom(nil, number)
-	}
-	if err != nil {
+	if w, err = m.spawnFrom(nil, number); err != nil { // the template was ending just then
 		return nil, err
 	}
 	return w, nil
@@ -93,6 +95,12 @@ func (m *master) spawnFrom(t *template.Template, number int) (*workerProcess, er
 	}
 	// Numbers, not files: (*os.File).Fd would make the listeners block, in all processes that share them.
 	files := []uintptr{uintptr(stdin), 1, 2, uintptr(theirs), uintptr(m.handover[0]), uintptr(m.handover[1]), uintptr(m.loadsFD)}
+	m.closing.RLock()
+	defer m.closing.RUnlock()
+	if m.ending.Err() != nil { // there may be no listeners any more
+		_ = ours.Close()
+		return nil, supervisor.ErrStopping
+	}
 	for _, l := range m.listeners {
 		files = append(files, l.fd())
 	}
@@ -168,6 +176,9 @@ func (w *workerProcess) listen() {
 		}
 		switch m.Kind {
 		case control.Ready:
+			if w.killed.Load() { // it is gone
+				continue
+			}
 			var info workerInfo
 			_ = json.Unmarshal(m.Data, &info)
 			w.serving(w, info)

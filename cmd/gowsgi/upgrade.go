@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -62,6 +61,8 @@ type upgradedWorker struct {
 
 // upgrade does not return where all is well.
 func (m *master) upgrade() error {
+	m.reloading.Lock()
+	defer m.reloading.Unlock()
 	m.log.Info("upgrading", "program", m.line.program)
 	if err := m.checkUpgrade(); err != nil {
 		return err
@@ -103,11 +104,10 @@ func (m *master) exec(members []supervisor.Member) error {
 	state := upgradeState{Handover: m.handover, Loads: m.loadsFD, PidFile: -1}
 	keep := []int{m.handover[0], m.handover[1], m.loadsFD}
 	for _, l := range m.listeners {
-		state.Listeners = append(state.Listeners, upgradedListener{int(l.fd()), l.address, l.file, l.words.listenerSetting})
+		state.Listeners = append(state.Listeners, upgradedListener{int(l.fd()), l.address, l.file.path, l.words.listenerSetting})
 		keep = append(keep, int(l.fd()))
 	}
-	commands := inherited{Listener: m.commands}
-	state.Commands.FD = int(commands.fd())
+	state.Commands.FD, state.Commands.File = int(m.commands.fd()), m.commands.file.path
 	keep = append(keep, state.Commands.FD)
 	if m.pidFile != nil {
 		state.PidFile = m.pidFile.FD()
@@ -185,14 +185,12 @@ func (m *master) resume(state *upgradeState) (err error) {
 		if err != nil {
 			return err
 		}
-		if unix, ok := ln.(*net.UnixListener); ok && m.commands == nil {
-			m.commands = unix
-			m.commands.SetUnlinkOnClose(true)
+		taken := &inherited{Listener: ln, address: l.Address, file: madeSocket(l.File), words: bindWords{listenerSetting: l.Setting}}
+		if m.commands == nil { // it comes first
+			m.commands = taken
 			continue
-		} else if ok {
-			unix.SetUnlinkOnClose(l.File != "")
 		}
-		m.listeners = append(m.listeners, &inherited{ln, l.Address, l.File, bindWords{listenerSetting: l.Setting}})
+		m.listeners = append(m.listeners, taken)
 	}
 	m.handover = state.Handover
 	m.loadsFD = state.Loads
@@ -233,7 +231,7 @@ func (m *master) adopt(state *upgradeState) error {
 
 // finishUpgrade gives the new program workers of its own.
 func (m *master) finishUpgrade() {
-	if err := m.reload(); err != nil {
+	if err := m.reload(); err != nil && !errors.Is(err, supervisor.ErrStopping) {
 		m.log.Error("this program serves with workers of the one before, until a reload succeeds")
 		m.certify(m.settings.Load().ACME)
 	}

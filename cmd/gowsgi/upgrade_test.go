@@ -31,7 +31,7 @@ func TestAProgramThatWouldNotStartDoesNotTakeOver(t *testing.T) {
 
 func TestAProgramThatTookOverRemovesTheUnixSocketsAtItsEnd(t *testing.T) {
 	var paths []string
-	descriptor := func() int {
+	left := func() upgradedListener {
 		path := filepath.Join(t.TempDir(), "s")
 		ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 		if err != nil {
@@ -49,10 +49,10 @@ func TestAProgramThatTookOverRemovesTheUnixSocketsAtItsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		paths = append(paths, path)
-		return fd
+		return upgradedListener{FD: fd, File: path}
 	}
-	state := &upgradeState{PidFile: -1, Commands: upgradedListener{FD: descriptor()}}
-	state.Listeners = append(state.Listeners, upgradedListener{FD: descriptor(), File: "s"})
+	state := &upgradeState{PidFile: -1, Commands: left()}
+	state.Listeners = append(state.Listeners, left())
 	shared, fd, err := newLoads()
 	if err != nil {
 		t.Fatal(err)

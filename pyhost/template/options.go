@@ -34,9 +34,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Stdout and Stderr are those of the template and its workers; this process's own where nil.
 	Stdout, Stderr *os.File
-	// Child calls start, which starts the template and returns its process id: for a program that collects orphans and has to know its
-	// children. May be nil.
+	// Child calls start, which starts the template and returns its process id, and Ended is told when that has been waited for: for a program
+	// that collects orphans and has to know its children. Both may be nil.
 	Child func(start func() (pid int, err error)) error
+	Ended func(pid int)
 }
 
 // Call is one of a function of a Python module, "module.function", with a str.

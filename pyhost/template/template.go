@@ -72,6 +72,9 @@ func Start(ctx context.Context, o Options) (*Template, error) {
 			return err
 		}
 	}
+	if o.Ended == nil {
+		o.Ended = func(int) {}
+	}
 	t := &Template{options: o, log: o.Logger, answers: make(chan packet, 1), done: make(chan struct{})}
 	if err := t.spawn(); err != nil {
 		if t.conn != nil {
@@ -82,6 +85,7 @@ func Start(ctx context.Context, o Options) (*Template, error) {
 	go t.read()
 	go func() {
 		t.state, _ = t.process.Wait()
+		o.Ended(t.process.Pid)
 		// Its last words are there to be read. A process that it left behind may hold the socket.
 		_ = t.conn.SetReadDeadline(time.Now().Add(lastWords))
 		close(t.done)

@@ -37,7 +37,7 @@ type Exit struct {
 // Options of a pool.
 type Options struct {
 	Workers         int
-	Start           func(number int) (Process, error) // numbers count from 1 and are given again when they are free
+	Start           func(number int) (Process, error) // on any goroutine; numbers count from 1 and are given again when they are free
 	StartTimeout    time.Duration                     // from Start to Ready; 0: no limit
 	GracefulTimeout time.Duration                     // from Drain to Kill, which comes 3 s later
 	Serving         func(Process)                     // told of a worker that serves from now on, and is not killed before it drained; may be nil
@@ -52,6 +52,8 @@ type Pool struct {
 	events chan func()
 
 	members    []*member
+	spawns     []*spawn // in the order of their beginning
+	held       bool     // Quiesce waits for the spawns: no other begins
 	want       int
 	generation int       // of the code that new workers run
 	last       int       // generation given out
@@ -72,12 +74,16 @@ type Pool struct {
 // reload is one that is under way.
 type reload struct {
 	before  int // generation to go back to
-	workers int // how many were wanted before
+	workers int // how many are wanted if it fails
 	waiters []chan error
 }
 
-// ErrStopping is the answer to a reload while the pool stops. Options.Start returns it where Stop is about to be called.
+// ErrStopping is the answer to a reload while the pool stops.
 var ErrStopping = errors.New("the server is stopping")
+
+// ErrNotNow is what Options.Start returns where no worker can be started just now, though nothing is wrong with that: a moment later it is
+// called again, or Stop is.
+var ErrNotNow = errors.New("no worker can be started just now")
 
 // New makes a pool.
 func New(o Options) *Pool {
@@ -95,12 +101,12 @@ func (e *StartError) Unwrap() error { return e.Err }
 func (p *Pool) Run() (code int, err error) {
 	defer close(p.done)
 	for {
-		wait := p.reconcile()
 		if p.ended != nil {
 			p.killAll()
 			return 0, p.ended
 		}
-		if p.stopping && len(p.members) == 0 {
+		wait := p.reconcile()
+		if p.stopping && len(p.members) == 0 && len(p.spawns) == 0 {
 			return p.exitCode, nil
 		}
 		var timer <-chan time.Time
@@ -151,28 +157,30 @@ func (p *Pool) Adopt(number int, w Process, drains bool) {
 	}
 }
 
-// Quiesce calls f with all workers while nothing else happens, unless the pool stops. Those that are still starting are ended before.
+// Quiesce calls f with all workers while nothing else happens, and none is being started, unless the pool stops. Those that still start are
+// told to drain before: one that is about to say that it serves may have requests.
 func (p *Pool) Quiesce(f func([]Member)) {
-	p.call(func() {
-		if p.stopping {
+	over := false
+	for p.call(func() {
+		p.held = !p.stopping && len(p.spawns) > 0
+		if over = !p.held; !over || p.stopping {
 			return
 		}
 		var members []Member
-		for _, m := range slices.Clone(p.members) {
+		for _, m := range p.members {
 			if m.state == starting {
-				m.Kill()
-				p.remove(m)
-				select { // else nobody would wait for the process, where f becomes another program
-				case <-m.Exited():
-				case <-time.After(killAfter):
-				}
-				continue
+				p.drain(m)
 			}
 			members = append(members, Member{m.Process, m.number, m.state == draining})
 		}
 		f(members)
-	})
+	}) && !over {
+		time.Sleep(spawnPoll)
+	}
 }
+
+// spawnPoll is how often Quiesce looks whether no worker is being started.
+const spawnPoll = 5 * time.Millisecond
 
 // Reload exchanges all workers for new ones, n of them from now on, one at a time, and returns when all are; or with an error when a new one fails: then the old
 // ones that are left stay.
@@ -212,6 +220,9 @@ func (p *Pool) endStarting() {
 			p.remove(m)
 		}
 	}
+	for _, s := range p.spawns {
+		s.unwanted = s.unwanted || p.o.Persist
+	}
 }
 
 // SetTimeouts changes the times of the options, for what begins from now on.
@@ -224,6 +235,9 @@ func (p *Pool) Resize(delta int) (n int) {
 	p.call(func() {
 		if !p.stopping {
 			p.want = max(1, p.want+delta)
+			if p.reload != nil {
+				p.reload.workers = max(1, p.reload.workers+delta)
+			}
 		}
 		n = p.want
 	})

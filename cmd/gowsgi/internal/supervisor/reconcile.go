@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -35,6 +33,17 @@ func (p *Pool) count(s state) (n int) {
 	return n
 }
 
+// starts is how many workers start, or are being started.
+func (p *Pool) starts() int {
+	n := p.count(starting)
+	for _, s := range p.spawns {
+		if !s.unwanted {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *Pool) outdated(m *member) bool { return m.recycle || m.generation < p.generation }
 
 // reconcile starts and drains workers by what is wanted and what is there, and returns when to look again, 0 for never.
@@ -47,26 +56,29 @@ func (p *Pool) reconcile() (wait time.Duration) {
 		}
 		return 0
 	}
-	live := p.count(starting) + p.count(serving)
+	live := p.starts() + p.count(serving)
 	old := p.oldest(p.outdated)
-	if p.reload != nil && old == nil && p.count(starting) == 0 && live >= p.want && p.closed() {
+	if p.reload != nil && old == nil && p.starts() == 0 && live >= p.want && p.closed() {
 		p.endReload(nil)
 	}
 	switch {
 	case p.count(serving) > p.want:
+		if old == nil { // those of a reload that failed before those of the code that it left
+			old = p.oldest(func(m *member) bool { return m.generation != p.generation })
+		}
 		if old == nil {
 			old = p.oldest(func(*member) bool { return true })
 		}
 		p.drain(old)
 		return p.reconcile()
-	case live < p.want && (p.served || live == 0), live == p.want && old != nil && p.count(starting) == 0:
+	case live < p.want && (p.served || live == 0), live == p.want && old != nil && p.starts() == 0:
+		if p.held {
+			return spawnPoll
+		}
 		if wait = max(time.Until(p.notBefore), time.Until(p.pause)); wait > 0 {
 			return wait
 		}
 		p.start()
-		if p.ended != nil {
-			return 0
-		}
 		return p.reconcile()
 	}
 	return 0
@@ -98,42 +110,46 @@ func (p *Pool) freeNumber() int {
 		for _, m := range p.members {
 			taken = taken || m.number == n
 		}
+		for _, s := range p.spawns {
+			taken = taken || s.number == n
+		}
 		if !taken {
 			return n
 		}
 	}
 }
 
-func (p *Pool) start() {
-	number := p.freeNumber()
-	w, err := p.o.Start(number)
-	switch {
-	case errors.Is(err, ErrStopping):
-		p.notBefore = time.Now().Add(firstBackoff)
-		return
-	case err != nil:
-		p.fail(p.generation, fmt.Errorf("worker %d can't be started: %w", number, err))
+// fail takes note of a worker that did not come to serve. One of code that is not wanted any more does not count.
+func (p *Pool) fail(generation int, err error) {
+	if generation != p.generation {
+		p.o.Logger.Debug("a worker of other code did not start", "error", err)
 		return
 	}
-	m := &member{Process: w, number: number, generation: p.generation, since: time.Now()}
-	p.members = append(p.members, m)
-	p.watch(m)
-}
-
-// fail takes note of a worker that did not come to serve.
-func (p *Pool) fail(generation int, err error) {
 	p.failures++
 	backoff := min(firstBackoff<<min(p.failures-1, 20), lastBackoff)
 	p.notBefore = time.Now().Add(backoff + rand.N(backoff/4))
 	switch {
 	case p.stopping:
-	case p.reload != nil && generation == p.generation:
+	case p.reload != nil:
 		p.generation, p.want = p.reload.before, p.reload.workers
+		p.giveUp(generation)
 		p.endReload(err)
 	case !p.o.Persist && (!p.served || p.failures >= maxFailures && p.count(serving) == 0):
 		p.ended = &StartError{err}
 	default:
 		p.o.Logger.Error("a worker did not start; trying again", "error", err, "after", backoff)
+	}
+}
+
+// giveUp ends the workers of a generation that start.
+func (p *Pool) giveUp(generation int) {
+	for _, m := range p.members {
+		if m.state == starting && m.generation == generation {
+			p.drain(m) // it may be about to say that it serves, and have requests
+		}
+	}
+	for _, s := range p.spawns {
+		s.unwanted = s.unwanted || s.generation == generation
 	}
 }
 
@@ -172,5 +188,8 @@ func (p *Pool) limit(m *member, timeout time.Duration) {
 func (p *Pool) killAll() {
 	for _, m := range p.members {
 		m.Kill()
+	}
+	for _, s := range p.spawns {
+		s.unwanted = true
 	}
 }

@@ -94,6 +94,7 @@ func (f *fake) told() bool {
 type rig struct {
 	*testing.T
 	*Pool
+	mu    sync.Mutex // starts, which are on goroutines of their own
 	all   []*fake
 	next  func(*fake) error // what happens at a start
 	log   bytes.Buffer
@@ -127,10 +128,13 @@ func run(t *testing.T, o Options, test func(r *rig)) {
 
 func (r *rig) start(number int) (Process, error) {
 	f := &fake{
-		pid: 100 + len(r.all), number: number, started: time.Now(), ready: make(chan error, 1), recycle: make(chan string, 1),
+		number: number, started: time.Now(), ready: make(chan error, 1), recycle: make(chan string, 1),
 		shut: make(chan struct{}), exited: make(chan struct{}), onDrain: func() {},
 	}
+	r.mu.Lock()
+	f.pid = 100 + len(r.all)
 	r.all = append(r.all, f)
+	r.mu.Unlock()
 	if err := r.next(f); err != nil {
 		return nil, err
 	}
