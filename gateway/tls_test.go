@@ -26,7 +26,7 @@ func TestWhatHoldsOfHTTP11HoldsOverTLS(t *testing.T) {
 		"ABodyIsWhole", "WithStreamInput", "ABodyThatTheAppDidNotRead", "ABodyOverTheLimit", "ABadChunkInAStream", "ContinueIs", "SlowClientsAre",
 		"TheTimeForAHeader", "AClientThat",
 	}
-	child := exec.Command(os.Args[0], "-test.run=^Test("+strings.Join(tests, "|")+")", "-test.timeout=80s", "-test.v")
+	child := exec.Command(os.Args[0], "-test.run=^Test("+strings.Join(tests, "|")+")", "-test.timeout=4m", "-test.v")
 	child.Env = append(os.Environ(), "GATEWAY_TEST_TLS=1")
 	out, err := child.CombinedOutput()
 	if ran := strings.Count(string(out), "\n--- PASS: "); err != nil || ran < len(tests) {
