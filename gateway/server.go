@@ -45,7 +45,7 @@ type Server struct {
 	// Backlog is how many requests may wait for the app; one more is answered 503 at once. 0 or less: any number.
 	Backlog int
 	// AcceptGate, where set, is called each time that a connection may be accepted, by the goroutine of the listener. While it waits, other
-	// processes that share the listener may take the connection.
+	// processes that share the listener may take the connection. Shutdown waits for it.
 	AcceptGate func()
 
 	// MaxRequestLine is the longest request line in bytes, without its end; a longer one is answered 414. 0 or less: 16 KiB.
@@ -149,6 +149,7 @@ type Server struct {
 	conns     map[*conn]struct{}
 	ofClient  map[netip.Addr]int // connections of each client, where they are limited
 	listeners map[net.Listener]*listener
+	accepting int // calls of Serve that may still take a connection
 	stopped   bool
 }
 
@@ -221,9 +222,15 @@ func (s *Server) Serve(ln net.Listener) error {
 		return nil
 	}
 	s.listeners[l.ln] = l
+	s.accepting++
 	s.mu.Unlock()
 	l.own(s, true)
-	defer s.closeListener(l.ln)
+	defer func() {
+		s.closeListener(l.ln)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.accepting--
+	}()
 	delay := time.Duration(0)
 	for {
 		fd, remote, err := l.accept(s.gate)
@@ -256,7 +263,7 @@ func (s *Server) gate(lfd int) bool {
 	if s.AcceptGate != nil {
 		s.AcceptGate()
 	}
-	return true
+	return !s.draining.Load() // then the connection is left to others that serve the listener
 }
 
 func (s *Server) closeListener(ln net.Listener) {
@@ -414,7 +421,7 @@ func (s *Server) wakeAll() {
 func (s *Server) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns) == 0 && s.calls.Load() == 0
+	return s.accepting == 0 && len(s.conns) == 0 && s.calls.Load() == 0
 }
 
 func (s *Server) cutAll() {

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -232,5 +234,56 @@ func TestAPanicIsLoggedAndCostsAtMostItsConnection(t *testing.T) {
 		if n := strings.Count(ts.logs.String(), "gateway: panic"); n != 3 || !strings.Contains(ts.logs.String(), "stack") {
 			t.Errorf("%d panics logged: %s", n, ts.logs)
 		}
+	}
+}
+
+func TestAConnectionThatComesWhileTheServerShutsDownIsLeftToOthersOrServed(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := ln.(*net.TCPListener).File() // as another process has it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	other, err := net.FileListener(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := &Server{AcceptGate: func() {
+		entered <- struct{}{}
+		<-release
+	}}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	<-entered
+	down := make(chan error, 1)
+	go func() { down <- s.Shutdown(t.Context()) }()
+	waitFor(t, "it drains", s.draining.Load)
+	close(release)
+	if err := <-down; err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	_ = other.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
+	left, err := other.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer left.Close()
+	_ = left.SetDeadline(time.Now().Add(30 * time.Second))
+	if line, err := bufio.NewReader(left).ReadString('\n'); line != "GET / HTTP/1.1\r\n" {
+		t.Errorf("%q %v", line, err)
 	}
 }
