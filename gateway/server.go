@@ -394,7 +394,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	t := time.NewTicker(5 * time.Millisecond)
 	defer t.Stop()
 	lingered := time.After(idleLinger)
-	for !s.empty() {
+	for s.accepts() || !s.empty() {
 		select {
 		case <-t.C:
 		case <-lingered:
@@ -421,7 +421,14 @@ func (s *Server) wakeAll() {
 func (s *Server) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.accepting == 0 && len(s.conns) == 0 && s.calls.Load() == 0
+	return len(s.conns) == 0 && s.calls.Load() == 0
+}
+
+// accepts says whether a call of Serve may still take a connection.
+func (s *Server) accepts() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepting > 0
 }
 
 func (s *Server) cutAll() {
