@@ -37,7 +37,7 @@ def app(environ, start_response):
 	s := start(t, "hello", options{spec: "app", noDir: true, args: []string{"--chdir", dir, "--preload", "--workers", "2"}})
 	before := s.getOK(t, "/")
 	arm()
-	for _, pid := range append(s.waitServing(t, 2), s.template()) {
+	for _, pid := range append([]int{s.template()}, s.waitServing(t, 2)...) { // a worker that goes first has a successor of the same template
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

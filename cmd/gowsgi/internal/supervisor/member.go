@@ -24,17 +24,19 @@ type member struct {
 	since      time.Time
 }
 
+// event runs f on the goroutine of Run, some time; false where that has ended.
+func (p *Pool) event(f func()) bool {
+	select {
+	case p.events <- f:
+		return true
+	case <-p.done:
+		return false
+	}
+}
+
 // watch turns what happens to a worker into events.
 func (p *Pool) watch(m *member) {
 	limit := p.o.StartTimeout
-	event := func(f func()) bool {
-		select {
-		case p.events <- f:
-			return true
-		case <-p.done:
-			return false
-		}
-	}
 	var late <-chan time.Time
 	ready, closed := m.Ready(), m.Closed()
 	if m.state != starting {
@@ -47,15 +49,15 @@ func (p *Pool) watch(m *member) {
 			select {
 			case err := <-ready:
 				ready, late = nil, nil
-				event(func() { p.isReady(m, err) })
+				p.event(func() { p.isReady(m, err) })
 			case why := <-m.Recycle():
-				event(func() { p.recycle(m, why) })
+				p.event(func() { p.recycle(m, why) })
 			case <-closed:
 				closed = nil
-				event(func() { p.isClosed(m) })
+				p.event(func() { p.isClosed(m) })
 			case <-late:
 				late = nil
-				event(func() {
+				p.event(func() {
 					if m.state == starting {
 						p.isReady(m, fmt.Errorf("it did not start within %v", limit))
 					}
@@ -63,10 +65,10 @@ func (p *Pool) watch(m *member) {
 			case <-m.Exited():
 				select { // what it said before counts
 				case err := <-ready:
-					event(func() { p.isReady(m, err) })
+					p.event(func() { p.isReady(m, err) })
 				default:
 				}
-				event(func() { p.gone(m) })
+				p.event(func() { p.gone(m) })
 				return
 			}
 		}

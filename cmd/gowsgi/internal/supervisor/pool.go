@@ -53,7 +53,7 @@ type Pool struct {
 
 	members    []*member
 	spawns     []*spawn // in the order of their beginning
-	held       bool     // Quiesce waits for the spawns: no other begins
+	quiesce    func()   // not nil: is to be called when the spawns are over, and no other begins before
 	want       int
 	generation int       // of the code that new workers run
 	last       int       // generation given out
@@ -104,6 +104,10 @@ func (p *Pool) Run() (code int, err error) {
 		if p.ended != nil {
 			p.killAll()
 			return 0, p.ended
+		}
+		if p.quiesce != nil && (len(p.spawns) == 0 || p.stopping) {
+			p.quiesce()
+			p.quiesce = nil
 		}
 		wait := p.reconcile()
 		if p.stopping && len(p.members) == 0 && len(p.spawns) == 0 {
@@ -159,28 +163,33 @@ func (p *Pool) Adopt(number int, w Process, drains bool) {
 
 // Quiesce calls f with all workers while nothing else happens, and none is being started, unless the pool stops. Those that still start are
 // told to drain before: one that is about to say that it serves may have requests.
+// One call at a time.
 func (p *Pool) Quiesce(f func([]Member)) {
-	over := false
-	for p.call(func() {
-		p.held = !p.stopping && len(p.spawns) > 0
-		if over = !p.held; !over || p.stopping {
-			return
+	over := make(chan struct{})
+	still := func() {
+		defer close(over)
+		if !p.stopping {
+			f(p.drainStarting())
 		}
-		var members []Member
-		for _, m := range p.members {
-			if m.state == starting {
-				p.drain(m)
-			}
-			members = append(members, Member{m.Process, m.number, m.state == draining})
+	}
+	if p.call(func() { p.quiesce = still }) {
+		select {
+		case <-over:
+		case <-p.done:
 		}
-		f(members)
-	}) && !over {
-		time.Sleep(spawnPoll)
 	}
 }
 
-// spawnPoll is how often Quiesce looks whether no worker is being started.
-const spawnPoll = 5 * time.Millisecond
+// drainStarting has the workers drain that start, and returns all.
+func (p *Pool) drainStarting() (all []Member) {
+	for _, m := range p.members {
+		if m.state == starting {
+			p.drain(m)
+		}
+		all = append(all, Member{m.Process, m.number, m.state == draining})
+	}
+	return all
+}
 
 // Reload exchanges all workers for new ones, n of them from now on, one at a time, and returns when all are; or with an error when a new one fails: then the old
 // ones that are left stay.

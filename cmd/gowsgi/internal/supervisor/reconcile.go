@@ -72,8 +72,8 @@ func (p *Pool) reconcile() (wait time.Duration) {
 		p.drain(old)
 		return p.reconcile()
 	case live < p.want && (p.served || live == 0), live == p.want && old != nil && p.starts() == 0:
-		if p.held {
-			return spawnPoll
+		if p.quiesce != nil {
+			return 0
 		}
 		if wait = max(time.Until(p.notBefore), time.Until(p.pause)); wait > 0 {
 			return wait

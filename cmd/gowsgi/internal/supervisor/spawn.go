@@ -19,12 +19,8 @@ func (p *Pool) start() {
 	p.spawns = append(p.spawns, s)
 	go func() {
 		w, err := p.o.Start(s.number)
-		select {
-		case p.events <- func() { p.started(s, w, err) }:
-		case <-p.done:
-			if err == nil {
-				w.Kill()
-			}
+		if !p.event(func() { p.started(s, w, err) }) && err == nil {
+			w.Kill()
 		}
 	}()
 }
